@@ -11,12 +11,12 @@ use crate::control::clock;
 use crate::error::Failure;
 use crate::git::Repository;
 use crate::model::printable_path;
-use crate::model::{Report, in_words};
+use crate::model::{Report, in_words, short_id};
 use crate::project::Project;
 use crate::section::lock_file_names;
 use crate::trust::{
-    self, AllowedSigner, Case, Civil, Clock, LONGEST, NAMESPACE, Refused, Signature, SignatureCheck, Signer,
-    list,
+    self, AllowedSigner, COMMITS, Case, Civil, Clock, LONGEST, NAMESPACE, Refused, Signature, SignatureCheck,
+    SignedCommit, Signer, list,
 };
 
 /// Whose signature counts.
@@ -29,6 +29,70 @@ pub(crate) struct Trusting {
     /// Whether they were named beside the repository: then nothing that it says counts before it is signed.
     pub(crate) from_outside: bool,
 }
+
+/// The signatures that somebody beside the repository demands.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SignatureDemand {
+    /// The file of those who may sign, and what named it: an option, a variable, or a file of the host.
+    pub(crate) signers: Option<(PathBuf, String)>,
+    /// Whether a baseline that nobody has signed is an error, whatever the repository says.
+    pub(crate) is_required: bool,
+}
+
+impl SignatureDemand {
+    /// Whose signature of a project's baseline counts; `None` where nobody's is demanded.
+    ///
+    /// # Errors
+    /// When the file that was named is not there, or lies where those can write it who write the baseline.
+    pub(crate) fn of(&self, project: &Project) -> Result<Option<Trusting>, Failure> {
+        if let Some((path, called)) = &self.signers {
+            return Trusting::named(project, path.clone(), called).map(Some);
+        }
+        let configured = Trusting::configured(project);
+        Ok(if self.is_required { configured.or(Some(Trusting::nobody())) } else { configured })
+    }
+
+    /// The same for a project that was fetched: whoever pushes does not choose the signers that are demanded here.
+    ///
+    /// # Errors
+    /// As [`SignatureDemand::of`].
+    pub(crate) fn of_fetched(&self, project: &Project) -> Result<Option<Trusting>, Failure> {
+        if self.signers.is_none() && self.is_required {
+            Ok(Some(Trusting::nobody()))
+        } else {
+            self.of(project)
+        }
+    }
+
+    /// The signer of a commit, given its object.
+    ///
+    /// # Errors
+    /// The reason why no signature of it counts.
+    pub(crate) fn signer_of_commit(&self, id: &str, object: &[u8]) -> Result<Signer, Refused> {
+        let place = format!("commit {}", short_id(id));
+        let other = |reason: &str| Refused::Other { place: place.clone(), reason: reason.to_owned() };
+        let commit = SignedCommit::of(object);
+        let bytes = match commit.signatures.as_slice() {
+            [] => {
+                return Err(other(
+                    "nobody has signed it; sign commits with: git commit -S, and gpg.format = ssh",
+                ));
+            }
+            [bytes] if bytes.starts_with(SSH_ARMOUR) => bytes,
+            [_] => {
+                return Err(other(
+                    "it is signed with OpenPGP or X.509, and who may sign is said of SSH keys; sign with gpg.format = ssh",
+                ));
+            }
+            _ => return Err(other("it holds several signatures; sign it anew")),
+        };
+        let signers = Trusting { file: self.signers.clone(), principal: None, from_outside: true };
+        signers.judge_bytes(bytes, &place, &commit.signed, COMMITS)
+    }
+}
+
+/// How the signature of an SSH key begins.
+const SSH_ARMOUR: &[u8] = b"-----BEGIN SSH SIGNATURE-----";
 
 /// Whether what the configuration says may be done after a check: where signers are named beside the repository, one of them
 /// must have signed it.

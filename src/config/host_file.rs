@@ -6,9 +6,9 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{Config, ConfigError, DesiredFrom, Target, system};
+use super::{Config, ConfigError, DesiredFrom, Target, TerraformTrust, system};
 use crate::atomic::{LARGEST_TEXT, read_file_within};
-use crate::model::{escaped, printable_path};
+use crate::model::{Digest, escaped, printable_path};
 
 /// Where the host's own file lies where none is named.
 pub const HOST_FILE: &str = "/etc/driftlock/host.toml";
@@ -19,6 +19,14 @@ pub struct HostFile {
     path: PathBuf,
     /// `None` where there is no such file: nothing is defined then.
     config: Option<Config>,
+}
+
+/// The work tree of git that a file lies in, links followed; one that leads nowhere counts as if it lay in its own directory.
+#[must_use]
+pub fn work_tree_around(file: &Path) -> Option<PathBuf> {
+    let real = file.canonicalize().or_else(|_| std::path::absolute(file)).unwrap_or_else(|_| file.to_owned());
+    let tree = real.ancestors().skip(1).find(|dir| dir.join(".git").symlink_metadata().is_ok());
+    tree.map(Path::to_owned)
 }
 
 impl HostFile {
@@ -39,16 +47,47 @@ impl HostFile {
         if let Some(why) = system::written_by_others(&path) {
             return Err(refused(why));
         }
-        let real =
-            path.canonicalize().map_err(|source| ConfigError::Unreadable { path: shown.clone(), source })?;
-        if let Some(tree) = real.ancestors().skip(1).find(|dir| dir.join(".git").symlink_metadata().is_ok()) {
-            return Err(refused(format!("it lies in the work tree {}", printable_path(tree))));
+        if let Some(tree) = work_tree_around(&path) {
+            return Err(refused(format!("it lies in the work tree {}", printable_path(&tree))));
         }
+        let digest = Some(Digest::of(&bytes));
         let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8".to_owned()))?;
         let mut config = Config::parse(&text).map_err(|error| error.of_file(&shown))?;
+        config.digest = digest;
         config.probes.refused = None;
         config.desired.refused = None;
         Ok(Self { path, config: Some(config) })
+    }
+
+    /// The digest of what was read; `None` where there is no such file.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        self.config.as_ref().and_then(|own| own.digest)
+    }
+
+    /// The file of those who may sign, where the host names one: a relative path begins beside the host's file.
+    #[must_use]
+    pub fn allowed_signers(&self) -> Option<PathBuf> {
+        let named = self.config.as_ref()?.trust.allowed_signers.as_ref()?;
+        Some(self.path.parent().map_or_else(|| named.clone(), |dir| dir.join(named)))
+    }
+
+    /// Whether commits that are fetched must be signed by one of those.
+    #[must_use]
+    pub fn requires_signed_commits(&self) -> bool {
+        self.config.as_ref().is_some_and(|own| own.trust.require)
+    }
+
+    /// Which fetched code Terraform may plan.
+    #[must_use]
+    pub fn terraform_trust(&self) -> TerraformTrust {
+        self.config.as_ref().map(|own| own.trust.terraform).unwrap_or_default()
+    }
+
+    /// What the file is called in messages.
+    #[must_use]
+    pub fn name(&self) -> String {
+        printable_path(&self.path)
     }
 
     /// Puts what the host defines in the place of what the repository defines; what it does not define is not there any more.

@@ -137,6 +137,21 @@ pub struct Trust {
     pub sign_reports: bool,
     /// What reports are signed with, where that is another key.
     pub report_key: Option<PathBuf>,
+    /// Whether commits that are fetched must be signed by one of the allowed signers; of the host alone.
+    pub require: bool,
+    /// Which fetched code Terraform plans; of the host alone.
+    pub terraform: TerraformTrust,
+}
+
+/// Fetched code that Terraform may plan: planning runs programs that the code names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TerraformTrust {
+    /// That of commits that are signed, where signatures are required.
+    #[default]
+    Signed,
+    /// None.
+    Never,
 }
 
 /// `[who]`: where it is recorded who changed a file of this machine.
@@ -265,6 +280,7 @@ impl Config {
         let not_text = |_| unreadable(std::io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"));
         let text = String::from_utf8(bytes).map_err(not_text)?;
         let mut parsed = Self { digest: Some(Digest::of(text.as_bytes())), ..Self::parse(&text)? };
+        parsed.trust.check_of_project()?;
         if !parsed.probes.all.is_empty() {
             parsed.probes.refused = system::written_by_others(&path);
         }
@@ -360,6 +376,18 @@ impl Config {
             remediations: remediation::checked_remediations(raw.remediations)?,
             digest: None,
         })
+    }
+}
+
+impl Trust {
+    /// Refuses what only the machine that looks may say: a repository would say it of itself.
+    fn check_of_project(&self) -> Result<(), ConfigError> {
+        let reason = format!("it counts in the host's own file alone: {}", host_file::HOST_FILE);
+        match (self.require, self.terraform) {
+            (false, TerraformTrust::Signed) => Ok(()),
+            (true, _) => Err(senseless("trust.require", &reason)),
+            (false, TerraformTrust::Never) => Err(senseless("trust.terraform", &reason)),
+        }
     }
 }
 

@@ -37,6 +37,7 @@ impl ServeFile {
             older_agent::read(&shown, &text)?
         } else {
             let config = Config::parse(&text).map_err(|error| error.of_file(&shown))?;
+            config.trust.check_of_project().map_err(|error| error.of_file(&shown))?;
             serve::check_targets(&config.deployments, &config.targets)
                 .map_err(|error| error.of_file(&shown))?;
             (config, Vec::new())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{ConfigError, compile, senseless};
+use super::{ConfigError, DeploymentVariables, compile, senseless};
 use crate::model::{Glob, seconds};
 
 /// The directory whose subdirectories are environments where no target names `terraform`.
@@ -47,6 +47,8 @@ pub struct Terraform {
     pub timeout: Duration,
     /// Patterns over the names of variables that the program receives.
     pub env: Vec<Glob>,
+    /// Variables that it receives whatever those patterns are: those of a deployment.
+    pub variables: DeploymentVariables,
     /// What a change is that the code wants and that was not applied.
     pub pending: Weight,
     /// What a failing `check` block is.
@@ -142,6 +144,7 @@ impl Terraform {
             lock: None,
             timeout: TIMEOUT,
             env: Vec::new(),
+            variables: DeploymentVariables::default(),
             pending: Weight::Fail,
             checks: Weight::Note,
             inventory: Vec::new(),
@@ -186,6 +189,7 @@ impl Raw {
             lock,
             timeout: self.timeout.map_or(Ok(TIMEOUT), |text| duration("timeout", &text))?,
             env: compile(&format!("{key}.env"), &self.env, false)?,
+            variables: DeploymentVariables::default(),
             pending: self.pending,
             checks: self.checks,
             inventory: self.inventory,

@@ -97,6 +97,7 @@ waits! {
     GIT_FETCH = wait("all that is fetched from a git server", 30 * 60, "the deployment is an error");
     GIT_TREE = wait("the files of a commit, written into a directory", 10 * 60, "the deployment is an error");
     MIRROR = wait("another process that holds the mirror of a repository", 10, "the deployment is an error");
+    HINTED = wait("the next run of a watched deployment because of a hint, after one", 5, "the run");
     TIMETABLE = wait("the next look of the agent at its timetable: clocks are set, machines sleep", 60, "the look");
     AGENT_END = wait("runs that are under way when the agent is asked to end", 4, "they are left behind; the process ends");
     AGENT_CONNECT = wait("a server that the agent connects to, with its login", 10, "its place is an ERROR");

@@ -24,8 +24,31 @@ type Key = (String, Option<String>);
 pub(crate) struct OpenFindings {
     target: Option<String>,
     open: BTreeMap<Key, Event>,
+    /// The first event of each, which the journal may not hold any more.
+    first: BTreeMap<Key, FirstEvent>,
     /// Where in the journal the last event of it is.
     position: JournalPosition,
+}
+
+/// The event that opened a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FirstEvent {
+    /// Its id.
+    pub(crate) id: String,
+    /// When the finding was seen first: RFC 3339.
+    pub(crate) detected_at: String,
+    /// The same in seconds since 1970.
+    pub(crate) detected_at_unix: i64,
+}
+
+impl FirstEvent {
+    fn of(event: &Event) -> Self {
+        Self {
+            id: event.id.clone(),
+            detected_at: event.detected_at.clone(),
+            detected_at_unix: event.detected_at_unix,
+        }
+    }
 }
 
 /// What is written of them.
@@ -33,6 +56,9 @@ pub(crate) struct OpenFindings {
 struct OpenFile {
     position: JournalPosition,
     open: Vec<Event>,
+    /// The first event of each that is open, in their order; files of earlier releases have none.
+    #[serde(default)]
+    first: Vec<FirstEvent>,
 }
 
 impl OpenFindings {
@@ -49,6 +75,9 @@ impl OpenFindings {
         };
         let mut all =
             Self { target: target.map(str::to_owned), position: written.position, ..Self::default() };
+        for (event, first) in written.open.iter().zip(written.first) {
+            all.first.extend(key_of(event).map(|key| (key, first)));
+        }
         all.note(&written.open);
         let since = journal::read_on(&journal::directory(root), &mut all.position)?;
         all.note(&since);
@@ -60,10 +89,18 @@ impl OpenFindings {
     /// # Errors
     /// When the file cannot be written.
     pub(crate) fn write(&self, root: &Path) -> io::Result<()> {
-        let written =
-            OpenFile { position: self.position.clone(), open: self.open.values().cloned().collect() };
+        let (open, first) = self.last_events().map(|(last, first)| (last.clone(), first)).unzip();
+        let written = OpenFile { position: self.position.clone(), open, first };
         let bytes = serde_json::to_vec(&written).map_err(io::Error::from)?;
         replace_file(&state::file(root, FILE, self.target.as_deref()), &bytes)
+    }
+
+    /// The last event of each open finding, and what is known of its first.
+    pub(crate) fn last_events(&self) -> impl Iterator<Item = (&Event, FirstEvent)> {
+        self.open.iter().map(|(key, last)| {
+            let first = self.first.get(key).cloned();
+            (last, first.unwrap_or_else(|| FirstEvent::of(last)))
+        })
     }
 
     /// Notes events that were recorded up to a place in the journal.
@@ -74,15 +111,16 @@ impl OpenFindings {
 
     fn note(&mut self, events: &[Event]) {
         for event in events.iter().filter(|event| event.target == self.target) {
-            let Some(check) = &event.check else { continue };
-            let key = (check.clone(), event.subject.clone());
+            let Some(key) = key_of(event) else { continue };
             // What was tried of a finding changes nothing of what a look has seen.
             if matches!(event.event, Happened::Remediated | Happened::Escalated) {
                 continue;
             }
             if event.event == Happened::Resolved {
                 self.open.remove(&key);
+                self.first.remove(&key);
             } else {
+                self.first.entry(key.clone()).or_insert_with(|| FirstEvent::of(event));
                 self.open.insert(key, event.clone());
             }
         }
@@ -135,6 +173,11 @@ impl OpenFindings {
         let before = self.open.get(key);
         before.is_none_or(|before| before.fingerprint != event.fingerprint).then_some(event)
     }
+}
+
+/// The finding that an event is of; one of the watcher itself is of none.
+fn key_of(event: &Event) -> Option<Key> {
+    Some((event.check.clone()?, event.subject.clone()))
 }
 
 fn of_finding(check: &CheckResult, finding: &Finding, scene: Scene<'_>) -> Event {

@@ -138,6 +138,16 @@ impl BareRepository {
         Ok(ask("compare two commits", git, limit)?.is_empty())
     }
 
+    /// The object of a commit, with its signature.
+    ///
+    /// # Errors
+    /// When git does not answer in time, or has none.
+    pub(crate) fn commit_object(&self, commit: &str, limit: &Limit<'_>) -> Result<Vec<u8>, GitError> {
+        let mut git = self.git();
+        git.args(["cat-file", "commit", commit]);
+        ask("read the commit", git, limit)
+    }
+
     /// Writes the files of a commit into `dir`, a work tree of this repository from then on. Programs of filters and hooks are none
     /// of this repository, and those of submodules are not fetched.
     ///

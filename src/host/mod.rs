@@ -403,11 +403,16 @@ impl ContainerQuery {
     }
 }
 
+/// How many containers are asked for their limits alone, one by one.
+pub const MOST_LIMITED: usize = 1000;
+
 /// The containers whose limits are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Limited {
     /// Those of these names.
     Named(BTreeSet<String>),
+    /// All of them, where there are not too many to be asked for one by one; else those of these names.
+    Few(BTreeSet<String>),
     /// All of them.
     Every,
 }
@@ -424,7 +429,7 @@ impl Limited {
     pub fn has(&self, name: &str) -> bool {
         match self {
             Self::Named(names) => names.contains(name),
-            Self::Every => true,
+            Self::Few(_) | Self::Every => true,
         }
     }
 }

@@ -9,7 +9,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{Ask, Plan, Purpose, Section, SectionMeta, misread};
 use crate::baseline::LockError;
 use crate::config::{ContentsConfig, ContentsKind, DockerConfig, DockerMode, OnUnexpected};
-use crate::host::{Answer, Container, ContainerQuery, ContainersAnswer, ContentsQuery, Limited, Query};
+use crate::host::{
+    Answer, Container, ContainerQuery, ContainersAnswer, ContentsQuery, Limited, MOST_LIMITED, Query,
+};
 use crate::model::{
     ContainerEnvironment, Digest, Entry, Glob, LeftOut, Mount, MountView, NanoCpus, Observation, Observed,
     PublishedPort, SectionId, State, SubjectKind, Unit, Value, escaped, full_image_name,
@@ -198,12 +200,16 @@ impl Section for Images {
 
 /// The containers whose limits are asked for: for each one the engine is asked once more.
 fn limited(ask: &Ask<'_>) -> Limited {
-    if ask.setting.everything || ask.wants_limits {
-        return Limited::Every;
-    }
     let entries = ask.baseline.iter().flat_map(|state| &state.entries);
     let limited = entries.filter(|(_, entry)| has_limits(entry));
-    Limited::Named(limited.map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect())
+    let named = limited.map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect();
+    if ask.wants_limits {
+        Limited::Every
+    } else if ask.setting.everything {
+        Limited::Few(named)
+    } else {
+        Limited::Named(named)
+    }
 }
 
 /// Whether the baseline has a limit of a container.
@@ -321,7 +327,7 @@ fn ports_fact(ports: &[PublishedPort]) -> Option<String> {
 }
 
 fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) -> Observation {
-    let (mut partly, mut unlisted, mut unpublished) = (0, 0, 0);
+    let (mut partly, mut unlisted, mut unpublished, mut unlimited) = (0, 0, 0, 0);
     let problems = ask.paths.map(|paths| paths.problems.clone()).unwrap_or_default();
     let mut seen = Observation { left_out, ..Observation::default() };
     let ignore = ask.setting.purpose == Purpose::Check
@@ -343,6 +349,11 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
                 continue;
             }
         }
+        unlimited += u64::from(
+            container.limits.is_none()
+                && container.trouble.is_none()
+                && ask.setting.purpose == Purpose::Export,
+        );
         let view = match container.view.clone() {
             MountView::Unseen(why) if ask.setting.docker == DockerMode::Required => MountView::Refused(why),
             view => view,
@@ -394,6 +405,12 @@ fn observe(ask: &Ask<'_>, containers: Vec<Container>, left_out: Vec<LeftOut>) ->
     if partly > 0 {
         let reason = "mounts seen without the rights to see every process of the container".to_owned();
         seen.left_out.push(LeftOut { unit: Unit::Subjects, count: partly, reason, remedy: None });
+    }
+    if unlimited > 0 {
+        let reason = format!(
+            "limits of processors and memory not locked: each is a question of its own to the engine, and of new ones no more than {MOST_LIMITED} are asked"
+        );
+        seen.left_out.push(LeftOut { unit: Unit::Subjects, count: unlimited, reason, remedy: None });
     }
     if unlisted > 0 {
         let reason = "mounts not compared: the engine does not list them".to_owned();

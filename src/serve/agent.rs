@@ -8,13 +8,15 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::board::Board;
-use super::deployed::{Setting, known_targets};
+use super::deployed::{DeploymentTree, Prepared, Setting, known_targets};
 use super::http::{Audience, StreamEvent};
 use super::mirror::{Mirror, MirrorError};
 use super::run::DeploymentRun;
 use super::schedule::{RunEnd, Timetable, Wish};
 use super::state::{DeploymentState, EndedRun, RunResult};
 use super::views::Timing;
+use super::watching::Watching;
+use crate::acknowledge;
 use crate::config::Deployment;
 use crate::control::clock::{self, Now, Started};
 use crate::control::waits;
@@ -22,9 +24,11 @@ use crate::error::Failure;
 use crate::events::event::Event;
 use crate::events::inbox::HintSource;
 use crate::events::journal::{self, JournalPosition};
+use crate::events::open_findings::OpenFindings;
 use crate::host::Watch;
-use crate::model::{Report, short_id};
+use crate::model::{Digest, Report, short_id};
 use crate::project::Project;
+use crate::store::state;
 
 /// How many places of one deployment are looked at at the same time.
 const PLACES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
@@ -47,9 +51,16 @@ pub(crate) struct Plan {
     pub(crate) retention_days: u32,
     /// What every deployment is given.
     pub(crate) setting: Setting,
+    /// The files that all this was read from: where they are others, every deployment is another one.
+    pub(crate) inputs: Vec<Option<Digest>>,
 }
 
 impl Plan {
+    /// Whether a deployment is the same as in an earlier plan.
+    fn has_as(&self, before: &Self, deployment: &Deployment) -> bool {
+        self.inputs == before.inputs && before.deployment(&deployment.name) == Some(deployment)
+    }
+
     fn deployment(&self, name: &str) -> Option<&Deployment> {
         self.deployments.iter().find(|it| it.name == name)
     }
@@ -71,8 +82,12 @@ pub(crate) struct Agent {
     running: Mutex<BTreeMap<String, Running>>,
     states: Mutex<BTreeMap<String, DeploymentState>>,
     board: Mutex<Board>,
+    /// The sources of hints of deployments that are watched, and what they told of since the last run began.
+    watching: Mutex<BTreeMap<String, Watching>>,
+    hinted: Mutex<BTreeMap<String, HintSource>>,
     /// Readers of the stream: those who see names alone, and those who see lines and values, too.
     pub(crate) audiences: [Audience; 2],
+    judging: Mutex<()>,
     bell: (Mutex<bool>, Condvar),
 }
 
@@ -89,14 +104,10 @@ impl Agent {
     pub(crate) fn new(dir: PathBuf, plan: Plan) -> Result<Arc<Self>, Failure> {
         let (mut states, mut board) = (BTreeMap::new(), Board::default());
         let timetable = Timetable::new(&plan.deployments, plan.jobs, Now::read());
-        let agent_dir = dir.clone();
         for deployment in &plan.deployments {
-            let kept = agent_dir.join(&deployment.name);
-            states.insert(
-                deployment.name.clone(),
-                DeploymentState::recall(&kept, &known_targets(deployment, &kept)),
-            );
-            recall(&mut board, &deployment.name, &kept)?;
+            let (state, known) = recall(deployment, &dir.join(&deployment.name))?;
+            states.insert(deployment.name.clone(), state);
+            board.absorb(known);
         }
         board.forget_before(oldest(plan.retention_days));
         Ok(Arc::new(Self {
@@ -106,7 +117,10 @@ impl Agent {
             running: Mutex::default(),
             states: Mutex::new(states),
             board: Mutex::new(board),
+            watching: Mutex::default(),
+            hinted: Mutex::default(),
             audiences: Default::default(),
+            judging: Mutex::default(),
             bell: (Mutex::new(false), Condvar::new()),
         }))
     }
@@ -131,6 +145,12 @@ impl Agent {
         self.states().get(deployment)?.project.clone()
     }
 
+    /// Keeps others from judging what was found, until what it gives is dropped: an acknowledgement and a run that ends would each
+    /// go by what was before the other.
+    pub(crate) fn judging(&self) -> MutexGuard<'_, ()> {
+        held(&self.judging)
+    }
+
     /// Where runs and states of a deployment are kept.
     pub(crate) fn store_root(&self, deployment: &str) -> PathBuf {
         self.dir.join(deployment)
@@ -138,6 +158,10 @@ impl Agent {
 
     /// Takes note of an event that has just been recorded, and tells those who read the stream.
     pub(crate) fn note(&self, deployment: &str, event: &Event) {
+        // The last run of one that is configured no more may still end.
+        if self.plan().deployment(deployment).is_none() {
+            return;
+        }
         self.board().note(deployment, event);
         for (audience, detail) in self.audiences.iter().zip([false, true]) {
             audience.send(&StreamEvent::of(deployment, event, detail));
@@ -161,22 +185,49 @@ impl Agent {
         held(&self.timetable).times(now).map(timing).collect()
     }
 
-    /// Goes on with another plan.
+    /// Goes on with another plan: what is new or changed in it has not been looked at, and what is gone is forgotten.
     ///
     /// # Errors
-    /// When what is kept of a new deployment cannot be read.
+    /// When what is kept of a new deployment cannot be read; then all stays as it was.
     pub(crate) fn replace(&self, plan: Plan) -> Result<(), Failure> {
-        for deployment in &plan.deployments {
-            let kept = self.store_root(&deployment.name);
-            if !self.states().contains_key(&deployment.name) {
-                recall(&mut self.board(), &deployment.name, &kept)?;
-                let state = DeploymentState::recall(&kept, &known_targets(deployment, &kept));
-                self.states().insert(deployment.name.clone(), state);
+        let before = self.plan();
+        let mut new = Vec::new();
+        for deployment in plan.deployments.iter().filter(|it| before.deployment(&it.name).is_none()) {
+            new.push((deployment.name.clone(), recall(deployment, &self.store_root(&deployment.name))?));
+        }
+        let plan = Arc::new(plan);
+        *held(&self.plan) = Arc::clone(&plan);
+        for (name, (state, known)) in new {
+            self.states().insert(name, state);
+            self.board().absorb(known);
+        }
+        let mut changed = Vec::new();
+        {
+            let mut states = self.states();
+            states.retain(|name, _| plan.deployment(name).is_some());
+            for deployment in plan.deployments.iter().filter(|it| !plan.has_as(&before, it)) {
+                if let Some(state) = states.get_mut(&deployment.name) {
+                    state.begin_anew();
+                    state.is_off = !deployment.enabled;
+                    changed.push(deployment.name.clone());
+                }
             }
         }
-        self.states().retain(|name, _| plan.deployment(name).is_some());
-        held(&self.timetable).replace(&plan.deployments, plan.jobs, Now::read());
-        *held(&self.plan) = Arc::new(plan);
+        let is_watched = |name: &str| {
+            !changed.iter().any(|it| it == name) && plan.deployment(name).is_some_and(|it| it.watch)
+        };
+        held(&self.watching).retain(|name, _| is_watched(name));
+        let mut board = self.board();
+        board.keep_deployments(|name| plan.deployment(name).is_some());
+        board.forget_before(oldest(plan.retention_days));
+        drop(board);
+        {
+            let mut timetable = held(&self.timetable);
+            timetable.replace(&plan.deployments, plan.jobs, Now::read());
+            for name in &changed {
+                timetable.ask(name);
+            }
+        }
         self.ring();
         Ok(())
     }
@@ -212,7 +263,7 @@ impl Agent {
         *rung = false;
     }
 
-    /// Looks at each deployment when it is due, until `is_over`; runs that are under way are ended then.
+    /// Looks at each deployment when it is due, until `is_over`; runs that are under way then go on until [`Agent::end`].
     pub(crate) fn run(self: &Arc<Self>, beat: &mut dyn FnMut(), every: Duration, is_over: &dyn Fn() -> bool) {
         while !is_over() {
             beat();
@@ -224,7 +275,6 @@ impl Agent {
             let next = held(&self.timetable).next(Now::read());
             self.wait(next.min(every).min(self.first_deadline()));
         }
-        self.end_all();
     }
 
     /// Ends runs that take longer than they may.
@@ -243,7 +293,54 @@ impl Agent {
         going_on.map(|run| run.deadline.saturating_duration_since(now)).min().unwrap_or(Duration::MAX)
     }
 
-    fn end_all(&self) {
+    /// Watches the places of a deployment that is to be watched, from the look on that is about to begin.
+    fn watch(self: &Arc<Self>, deployment: &Deployment, prepared: &mut Prepared) {
+        let name = &deployment.name;
+        if !(deployment.watch && self.plan().deployment(name).is_some_and(|it| it.watch)) {
+            return;
+        }
+        let mut all = held(&self.watching);
+        if !all.contains_key(name) {
+            let (agent, hinted) = (Arc::downgrade(self), name.clone());
+            let tell = move |source| {
+                if let Some(agent) = agent.upgrade() {
+                    held(&agent.hinted).insert(hinted.clone(), source);
+                    agent.reconcile(Some(std::slice::from_ref(&hinted)));
+                }
+            };
+            match Watching::begin(self.store_root(name), tell) {
+                Ok((watching, warning)) => {
+                    if let Some(text) = warning {
+                        self.warn(name, &text);
+                    }
+                    all.insert(name.clone(), watching);
+                }
+                Err(error) => {
+                    let why = crate::model::in_words(&error);
+                    self.warn(name, &format!("it is not watched: no thread could be started: {why}"));
+                }
+            }
+        }
+        if let Some(watching) = all.get_mut(name) {
+            watching.join(&prepared.project, deployment.git.is_some(), &mut prepared.aims);
+        }
+    }
+
+    /// Ends the runs that are under way, and waits for them as long as the agent may; `beside` ends what else there is meanwhile.
+    pub(crate) fn end(&self, beside: impl FnOnce() + Send) {
+        let beside = Mutex::new(Some(beside));
+        let work = || held(&beside).take().into_iter().for_each(|beside| beside());
+        std::thread::scope(|scope| {
+            let begun = Builder::new().name("end".to_owned()).spawn_scoped(scope, work);
+            self.end_runs();
+            if begun.is_err() {
+                work();
+            }
+        });
+    }
+
+    fn end_runs(&self) {
+        held(&self.watching).clear();
         let mut running = std::mem::take(&mut *held(&self.running));
         for run in running.values() {
             run.watch.cancel();
@@ -300,7 +397,7 @@ impl Agent {
         let attempted = std::panic::catch_unwind(attempt).unwrap_or_else(|_| {
             Attempt::failed(&Failure::new("the run ended unexpectedly; that is a defect"))
         });
-        let Attempt { reports, mut errors, commit } = attempted;
+        let Attempt { mut reports, mut errors, commit, prepared } = attempted;
         if watch.is_cancelled() && deadline <= Instant::now() {
             let seconds = deployment.timeout.as_secs();
             errors.insert(
@@ -308,21 +405,27 @@ impl Agent {
                 format!("it took longer than {seconds} s, and was ended: see timeout of the deployment"),
             );
         }
-        let places: Vec<Option<&Report>> = reports.iter().map(Some).collect();
-        let result = if errors.is_empty() { RunResult::of(&places) } else { RunResult::Error };
         for error in &errors {
             self.warn(name, error);
         }
+        // Whoever acknowledges from here on finds this run's reports.
+        let judging = self.judging();
+        if let Some(prepared) = &prepared {
+            for report in &mut reports {
+                acknowledge_again(prepared, report);
+            }
+        }
+        let places: Vec<Option<&Report>> = reports.iter().map(Some).collect();
+        let result = if errors.is_empty() { RunResult::of(&places) } else { RunResult::Error };
         if let Some(state) = self.states().get_mut(name) {
-            if errors.is_empty() {
-                state.places.clear();
-            }
-            for report in reports {
-                state.places.insert(report.target.clone(), Arc::new(report));
-            }
+            state.looked(reports, errors.is_empty());
             let duration_ms = started.elapsed_ms();
             state.ended(EndedRun { began: started.unix, duration_ms, result, errors, commit });
+            if !self.plan().has_as(plan, deployment) {
+                state.begin_anew();
+            }
         }
+        drop(judging);
         held(&self.running).remove(name);
         let end = if result == RunResult::Error { RunEnd::Failed } else { RunEnd::Looked };
         held(&self.timetable).ended(name, Now::read(), end);
@@ -331,29 +434,33 @@ impl Agent {
         self.ring();
     }
 
-    fn attempt(&self, plan: &Plan, deployment: &Deployment, watch: &Arc<Watch>) -> Attempt {
+    fn attempt(self: &Arc<Self>, plan: &Plan, deployment: &Deployment, watch: &Arc<Watch>) -> Attempt {
+        let hint = held(&self.hinted).remove(&deployment.name);
         let store_root = self.store_root(&deployment.name);
         let mut commit = None;
-        let prepared = self.root(plan, deployment, watch, &mut commit).and_then(|root| {
+        let prepared = self.tree(plan, deployment, watch, &mut commit).and_then(|tree| {
             let made = std::fs::create_dir_all(&store_root).map_err(|e| Failure::at(&store_root, &e));
-            made.and_then(|()| plan.setting.prepare(deployment, &root, store_root))
+            made.and_then(|()| plan.setting.prepare(deployment, &tree, store_root))
         });
-        let prepared = match prepared {
+        let mut prepared = match prepared {
             Ok(prepared) => prepared,
             Err(failure) => return Attempt { commit, ..Attempt::failed(&failure) },
         };
         if let Some(state) = self.states().get_mut(&deployment.name) {
             state.project = Some(Arc::clone(&prepared.project));
         }
+        let targets: Vec<Option<String>> = prepared.aims.iter().map(|aim| aim.target.clone()).collect();
+        self.board().keep_places(&deployment.name, |target| targets.iter().any(|it| it.as_deref() == target));
+        self.watch(deployment, &mut prepared);
         let sink = |event: &Event| self.note(&deployment.name, event);
         let run = DeploymentRun {
             project: &prepared.project,
             aims: &prepared.aims,
             only: &prepared.only,
             policies: &prepared.policies,
-            acknowledged: &prepared.acknowledged,
+            acknowledged: &|| prepared.acknowledged(),
             trusting: prepared.trusting.as_ref(),
-            trigger: HintSource::Schedule,
+            trigger: hint.unwrap_or(HintSource::Schedule),
             jobs: PLACES,
             sink: &sink,
         };
@@ -364,23 +471,25 @@ impl Agent {
                 Err(failure) => errors.push(format!("{}: {}", aim.name(), failure.in_one_line())),
             }
         }
-        Attempt { reports, errors, commit }
+        held(&self.watching).get(&deployment.name).into_iter().for_each(Watching::looked);
+        Attempt { reports, errors, commit, prepared: Some(prepared) }
     }
 
-    /// The root of a deployment's project: of a work tree of the commit that its branch is at, or on this machine.
-    fn root(
+    /// The tree of a deployment's project: that of the commit that its branch is at, or one of this machine.
+    fn tree(
         &self,
         plan: &Plan,
         deployment: &Deployment,
         watch: &Watch,
         commit: &mut Option<String>,
-    ) -> Result<PathBuf, Failure> {
+    ) -> Result<DeploymentTree, Failure> {
         let Some(git) = &deployment.git else {
             let root = deployment.root.clone().or_else(|| plan.root.clone());
-            return root.ok_or_else(|| {
+            let root = root.ok_or_else(|| {
                 Failure::new(format!("deployment {} has no project", deployment.name))
                     .hint("name its root, or a repository: git = { url = \"…\", branch = \"…\" }")
             });
+            return Ok(DeploymentTree { root: root?, commit: None, is_signed: false });
         };
         let cancelled = || watch.is_cancelled();
         let failed = |error: MirrorError| Failure::new(error.to_string());
@@ -396,11 +505,13 @@ impl Agent {
             );
         }
         *commit = Some(fetched.commit.clone());
+        let object = || mirror.commit_object(&fetched.commit, &cancelled).map_err(failed);
+        let is_signed = plan.setting.judge_commit(&fetched.commit, object)?;
         let root = mirror.tree(&fetched.commit, &cancelled).map_err(failed)?;
         if let Err(error) = mirror.prune(&[&fetched.commit], &cancelled) {
             self.warn(&deployment.name, &format!("old work trees were not removed: {error}"));
         }
-        Ok(root)
+        Ok(DeploymentTree { root, commit: Some(fetched.commit), is_signed })
     }
 
     fn warn(&self, deployment: &str, text: &str) {
@@ -413,11 +524,25 @@ struct Attempt {
     reports: Vec<Report>,
     errors: Vec<String>,
     commit: Option<String>,
+    prepared: Option<Prepared>,
 }
 
 impl Attempt {
     fn failed(failure: &Failure) -> Self {
-        Self { reports: Vec::new(), errors: vec![failure.in_one_line()], commit: None }
+        Self { reports: Vec::new(), errors: vec![failure.in_one_line()], commit: None, prepared: None }
+    }
+}
+
+/// Lets what was acknowledged while a report was written count in it; what cannot be read counts with the next run.
+fn acknowledge_again(prepared: &Prepared, report: &mut Report) {
+    let Ok(all) = prepared.acknowledged() else { return };
+    let notes: Vec<Vec<String>> = report.checks.iter().map(|check| check.notes.clone()).collect();
+    let target = report.target.clone();
+    let now = report.started_at_unix;
+    let case = acknowledge::Case { target: target.as_deref(), now, is_own_baseline: true };
+    acknowledge::apply(&mut report.checks, &all, case);
+    for (check, notes) in report.checks.iter_mut().zip(notes) {
+        check.notes = notes;
     }
 }
 
@@ -429,17 +554,28 @@ fn oldest(retention_days: u32) -> i64 {
     }
 }
 
-/// Puts on the board what a deployment's journal holds.
-fn recall(board: &mut Board, deployment: &str, store_root: &Path) -> Result<(), Failure> {
+/// What is kept of a deployment: the newest reports of its places, and what its journal and its open findings are.
+fn recall(deployment: &Deployment, store_root: &Path) -> Result<(DeploymentState, Board), Failure> {
     const BATCH: usize = 1000;
-    let (dir, mut position) = (journal::directory(store_root), JournalPosition::default());
+    let (name, targets) = (&deployment.name, known_targets(deployment, store_root));
+    let (mut board, dir) = (Board::default(), journal::directory(store_root));
+    let mut position = JournalPosition::default();
     loop {
         let events = journal::read_some(&dir, &mut position, BATCH).map_err(|e| Failure::at(&dir, &e))?;
         if events.is_empty() {
-            return Ok(());
+            break;
         }
         for event in &events {
-            board.recall(deployment, event);
+            board.recall(name, event);
         }
     }
+    let open = targets.iter().map(|target| OpenFindings::read(store_root, target.as_deref()));
+    let open = open.collect::<Result<Vec<_>, _>>();
+    board.recall_open(name, &open.map_err(|e| Failure::at(&store_root.join(state::PATH), &e))?);
+    let state = DeploymentState::recall(store_root, &targets);
+    Ok((DeploymentState { is_off: !deployment.enabled, ..state }, board))
 }
+
+#[cfg(test)]
+#[path = "../../tests/unit/agent.rs"]
+mod tests;

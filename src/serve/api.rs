@@ -22,6 +22,7 @@ use crate::events::inbox::HintSource;
 use crate::events::journal::Journal;
 use crate::events::open_findings::OpenFindings;
 use crate::model::{Category, CheckResult, Finding, Moment, Severity, escaped};
+use crate::project::Project;
 use crate::report::json;
 use crate::store::{runs, state};
 use crate::watch::WatchRecords;
@@ -246,10 +247,7 @@ pub(crate) fn reconcile(agent: &Agent, body: &ReconcileBody) -> Result<Queued, R
 }
 
 fn has_place(agent: &Agent, deployment: &str, target: &str) -> bool {
-    agent
-        .states()
-        .get(deployment)
-        .is_some_and(|state| state.places.keys().flatten().any(|name| name == target))
+    agent.states().get(deployment).is_some_and(|state| state.newest(Some(&target.to_owned())).is_some())
 }
 
 /// An acknowledgement.
@@ -270,10 +268,6 @@ pub(crate) fn acknowledge(
     body: &AcknowledgeBody,
     by: &str,
 ) -> Result<IncidentView, Refusal> {
-    let known = agent.board().incident(id).cloned().ok_or_else(unknown_event)?;
-    if matches!(known.status, IncidentStatus::Resolved | IncidentStatus::Acknowledged) {
-        return Err(Refusal::Conflict(format!("it is {} already", known.status.word())));
-    }
     let reason = body.reason.trim();
     if reason.is_empty() || reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control) {
         return Err(Refusal::Senseless(format!(
@@ -286,8 +280,21 @@ pub(crate) fn acknowledge(
     if until.unix - now.unix > LONGEST {
         return Err(Refusal::Senseless("until: the API acknowledges for 30 days at most".to_owned()));
     }
+    let place = agent.board().incident(id).cloned().ok_or_else(unknown_event)?;
+    let store_root = agent.store_root(&place.deployment);
+    let project = agent.states().get(&place.deployment).and_then(|state| state.project.clone());
+    let project = project.ok_or_else(|| {
+        Refusal::Conflict("no run has ended since the start: try again when one has".to_owned())
+    })?;
+    // A run that ends now, and another acknowledgement, come before this one or after it.
+    let _alone = state::hold(&store_root, place.last.target.as_deref(), &|| false)
+        .map_err(|failure| Refusal::Conflict(format!("{}: try again", failure.in_one_line())))?;
+    let _judging = agent.judging();
+    let known = agent.board().incident(id).cloned().ok_or_else(unknown_event)?;
+    if matches!(known.status, IncidentStatus::Resolved | IncidentStatus::Acknowledged) {
+        return Err(Refusal::Conflict(format!("it is {} already", known.status.word())));
+    }
     let entry = entry(agent, &known, reason, by, Moment { text: now.rfc3339, unix: now.unix }, until)?;
-    let store_root = agent.store_root(&known.deployment);
     let put = |there: &[Acknowledgement]| {
         let same = there.iter().position(|it| it.is_of_same_subject(&entry));
         let edit = same.map_or_else(|| Edit::Add(entry.clone()), |at| Edit::Put(at, entry.clone()));
@@ -295,7 +302,7 @@ pub(crate) fn acknowledge(
     };
     let written = with_rules(|rules| acknowledge::edit(&store_root, rules, put));
     written.map_err(|error| Refusal::Broken(error.to_string()))?;
-    record(agent, &known)?;
+    record(agent, &project, &known)?;
     incident(agent, id, true)
 }
 
@@ -309,7 +316,7 @@ fn entry(
     until: Moment,
 ) -> Result<Acknowledgement, Refusal> {
     let states = agent.states();
-    let report = states.get(&known.deployment).and_then(|state| state.places.get(&known.last.target));
+    let report = states.get(&known.deployment).and_then(|state| state.newest(known.last.target.as_ref()));
     let is_it = |check: &CheckResult, finding: &Finding| {
         known.last.fingerprint.as_deref() == Some(&finding.fingerprint(check.id).to_string())
     };
@@ -342,14 +349,11 @@ fn entry(
     })
 }
 
-/// Records that an incident is acknowledged, before any run sees it.
-fn record(agent: &Agent, known: &Incident) -> Result<(), Refusal> {
+/// Records that an incident is acknowledged, before any run sees it. Its place is held.
+fn record(agent: &Agent, project: &Project, known: &Incident) -> Result<(), Refusal> {
     let store_root = agent.store_root(&known.deployment);
-    let project = agent.project(&known.deployment).ok_or_else(no_run)?;
     let target = known.last.target.as_deref();
     let failed = |error: std::io::Error| Refusal::from(Failure::at(&store_root, &error));
-    let _alone = state::hold(&store_root, target, &|| false)
-        .map_err(|failure| Refusal::Conflict(format!("{}: try again", failure.in_one_line())))?;
     let mut journal = Journal::open(&store_root).map_err(failed)?;
     let mut open = OpenFindings::read(&store_root, target).map_err(failed)?;
     let fresh = Event::new(Happened::Acknowledged, Scene { target, trigger: HintSource::Api });
@@ -367,7 +371,7 @@ fn record(agent: &Agent, known: &Incident) -> Result<(), Refusal> {
         Ok(())
     };
     let mut records = WatchRecords { journal: &mut journal, open: &mut open, sink: &mut sink };
-    drop(records.record(&project, vec![event])?);
+    drop(records.record(project, vec![event])?);
     open.write(&store_root).map_err(failed)
 }
 

@@ -1,12 +1,14 @@
 //! What the agent knows of drift: one incident for each finding, from the event that opened it to the one that ended it.
 //!
-//! The journals of the deployments are the store; this is an index of them in memory, made anew at each start.
+//! The journals of the deployments are the store, with what is kept of findings that are open for longer than journals are; this is an
+//! index of both in memory, made anew at each start.
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
 use crate::events::event::{Event, Happened};
+use crate::events::open_findings::{FirstEvent, OpenFindings};
 
 /// The state of an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -103,6 +105,46 @@ impl Board {
         }
     }
 
+    /// Takes note of what is kept of the open findings of a deployment's places; what the journal alone has as open is of no place
+    /// any more.
+    pub(crate) fn recall_open(&mut self, deployment: &str, places: &[OpenFindings]) {
+        let mut kept = Self::default();
+        for (last, first) in places.iter().flat_map(OpenFindings::last_events) {
+            kept.recall(deployment, last);
+            if let Some(incident) = kept.incidents.last_mut() {
+                let FirstEvent { id, detected_at, detected_at_unix } = first;
+                incident.id = id;
+                incident.opened = (detected_at, detected_at_unix);
+            }
+        }
+        self.incidents.retain(|it| it.deployment != deployment || it.resolved.is_some());
+        self.absorb(kept);
+    }
+
+    /// Takes over what another index holds.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.incidents.extend(other.incidents);
+        self.incidents.sort_by(|a, b| a.id.cmp(&b.id));
+        self.index();
+    }
+
+    /// Forgets deployments that are not looked at any more.
+    pub(crate) fn keep_deployments(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.incidents.retain(|it| is_kept(&it.deployment));
+        self.index();
+    }
+
+    /// Forgets what is open of places that a deployment does not have any more.
+    pub(crate) fn keep_places(&mut self, deployment: &str, is_kept: impl Fn(Option<&str>) -> bool) {
+        let is_gone = |it: &Incident| {
+            it.deployment == deployment && it.resolved.is_none() && !is_kept(it.last.target.as_deref())
+        };
+        if self.incidents.iter().any(is_gone) {
+            self.incidents.retain(|it| !is_gone(it));
+            self.index();
+        }
+    }
+
     fn begin(&mut self, deployment: &str, event: &Event, place: &Place) -> usize {
         let at = self.incidents.len();
         self.incidents.push(Incident {
@@ -176,6 +218,10 @@ impl Board {
             return;
         }
         self.incidents.retain(|it| !is_old(it));
+        self.index();
+    }
+
+    fn index(&mut self) {
         self.by_id = self.incidents.iter().enumerate().map(|(at, it)| (it.id.clone(), at)).collect();
         let unresolved = self.incidents.iter().enumerate().filter(|(_, it)| it.resolved.is_none());
         let place = |it: &Incident| {
@@ -255,6 +301,43 @@ mod tests {
         board.note("erp", &event(Happened::Detected, "d"));
         let rest: Vec<_> = board.before(Some(&first)).map(|it| it.last.subject.clone().unwrap()).collect();
         assert_eq!(rest, ["b", "a"]);
+    }
+
+    #[test]
+    fn what_is_open_for_longer_than_the_journal_reaches_back_is_known_and_removed_deployments_are_not() {
+        let root = tempfile::tempdir().unwrap();
+        let (old, changed) = (event(Happened::Detected, "a"), event(Happened::Changed, "a"));
+        let mut open = OpenFindings::read(root.path(), None).unwrap();
+        open.note_up_to(&[old.clone(), changed.clone()], None);
+        open.write(root.path()).unwrap();
+        let open = OpenFindings::read(root.path(), None).unwrap();
+        let mut board = Board::default();
+        // The journal has forgotten how it began, and holds what is of no place any more.
+        board.recall("erp", &changed);
+        board.recall("erp", &Event { target: Some("gone".to_owned()), ..event(Happened::Detected, "b") });
+        board.recall_open("erp", &[open]);
+        assert_eq!(told(&board), [("a".to_owned(), "open")]);
+        let known = board.incident(&old.id).unwrap();
+        assert_eq!((&known.opened.0, &known.last), (&old.detected_at, &changed));
+        board.note("erp", &event(Happened::Resolved, "a"));
+        assert_eq!(board.incident(&old.id).unwrap().status, IncidentStatus::Resolved);
+        board.note("shop", &event(Happened::Detected, "c"));
+        board.keep_deployments(|name| name == "shop");
+        assert_eq!(told(&board), [("c".to_owned(), "open")]);
+        board.keep_places("shop", |target| target == Some("far"));
+        assert_eq!(board.before(None).count(), 0);
+    }
+
+    #[test]
+    fn deployments_that_are_recalled_one_after_the_other_are_in_the_order_of_their_events() {
+        let events = ["a", "b", "c"].map(|subject| event(Happened::Detected, subject));
+        let (mut board, mut later) = (Board::default(), Board::default());
+        board.recall("erp", &events[0]);
+        board.recall("erp", &events[2]);
+        later.recall("shop", &events[1]);
+        board.absorb(later);
+        let subjects: Vec<_> = board.before(None).map(|it| it.last.subject.clone().unwrap()).collect();
+        assert_eq!(subjects, ["c", "b", "a"]);
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! A deployment as the agent runs it: where its project comes from, and which of its places are looked at.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::acknowledgements::with_rules;
 use crate::audit::target::{Aim, Reach};
-use crate::audit::trust_policy::Trusting;
+use crate::audit::trust_policy::{SignatureDemand, Trusting};
 use crate::check::{self, Check};
 use crate::config::host_file::HostFile;
 use crate::config::policies::{self, Policy};
-use crate::config::{Deployment, is_target_name};
+use crate::config::{Deployment, Target, TerraformTrust, is_target_name};
 use crate::control::{Control, waits};
 use crate::error::Failure;
 use crate::host::ssh::{Prompt, Secret};
@@ -30,10 +31,30 @@ pub(crate) struct Prepared {
     pub(crate) only: Vec<&'static dyn Check>,
     /// What says how much a finding matters.
     pub(crate) policies: Vec<Policy>,
-    /// What somebody answers for: in the project, and by the API.
-    pub(crate) acknowledged: Vec<Acknowledgement>,
     /// Whose signature counts.
     pub(crate) trusting: Option<Trusting>,
+    /// Whether what the project acknowledges counts: no signature is required, or the commit's covers it.
+    pub(crate) is_covered: bool,
+}
+
+impl Prepared {
+    /// What somebody answers for now: in the project, and by the API.
+    ///
+    /// # Errors
+    /// When a file of them cannot be read, or has no sense.
+    pub(crate) fn acknowledged(&self) -> Result<Vec<Acknowledgement>, Failure> {
+        let project = &self.project;
+        let mut all = Vec::new();
+        if self.is_covered || project.store_root == project.root {
+            let own = with_rules(|rules| acknowledge::load(&project.root, rules));
+            all.extend(own.map_err(|error| Failure::from(error).of_project())?);
+        }
+        if project.store_root != project.root {
+            let by_api = with_rules(|rules| acknowledge::load(&project.store_root, rules));
+            all.extend(by_api.map_err(Failure::from)?);
+        }
+        Ok(all)
+    }
 }
 
 /// What every deployment is given.
@@ -43,6 +64,36 @@ pub(crate) struct Setting {
     pub(crate) control: Control,
     /// The host's own file.
     pub(crate) host: HostFile,
+    /// Targets of the agent's own configuration, where that was named.
+    pub(crate) targets: OwnTargets,
+    /// Whose signature counts for projects of this machine.
+    pub(crate) demand: SignatureDemand,
+    /// Whose signature counts for what is fetched.
+    pub(crate) demand_fetched: SignatureDemand,
+    /// Whether baselines of signed commits must be signed as well: that was asked for when the agent was started.
+    pub(crate) is_demanded_twice: bool,
+}
+
+/// Targets that the agent's own configuration defines.
+#[derive(Clone, Default)]
+pub(crate) struct OwnTargets {
+    /// The targets, by name.
+    pub(crate) all: BTreeMap<String, Target>,
+    /// Whether the file counts as one of the host: it lies in no work tree.
+    pub(crate) is_of_host: bool,
+    /// What the file is called.
+    pub(crate) file: String,
+}
+
+/// The tree that a run looks at.
+#[derive(Debug, Clone)]
+pub(crate) struct DeploymentTree {
+    /// The project's root.
+    pub(crate) root: PathBuf,
+    /// The commit, where it was fetched.
+    pub(crate) commit: Option<String>,
+    /// Whether that is signed by somebody who may.
+    pub(crate) is_signed: bool,
 }
 
 /// Nobody is there to be asked.
@@ -70,28 +121,89 @@ impl Setting {
     pub(crate) fn prepare(
         &self,
         deployment: &Deployment,
-        root: &Path,
+        tree: &DeploymentTree,
         store_root: PathBuf,
     ) -> Result<Prepared, Failure> {
-        let mut project = Project::kept_at(root, store_root, &self.control)?;
-        if deployment.git.is_some() {
+        let mut project = Project::kept_at(&tree.root, store_root, &self.control)?;
+        if tree.commit.is_some() {
             project.config = project.config.of_fetched_commit();
         }
+        project.config.targets.extend(self.targets.all.clone());
         for warning in self.host.put_into(&mut project.config) {
             project.control.events.warning(&warning);
         }
-        let aims = self.aims(deployment, &project)?;
+        let variables = deployment.terraform_variables(&tree.root)?;
+        for terraform in project.config.targets.values_mut().filter_map(|it| it.terraform.as_mut()) {
+            terraform.variables.clone_from(&variables);
+        }
+        let aims = self.aims(deployment, &project, tree)?;
         let only = deployment.checks.iter().map(|id| known_check(id)).collect::<Result<_, _>>()?;
-        let mut policies = policies::load(&project.root, &project.config)?;
+        let trusting = match &tree.commit {
+            None => self.demand.of(&project)?,
+            // Its signature covers the baseline, the configuration and the policies.
+            Some(_) if tree.is_signed && !self.is_demanded_twice => None,
+            Some(_) => self.demand_fetched.of_fetched(&project)?,
+        };
+        // A signature of the baseline covers neither what is acknowledged nor how much it matters.
+        let is_covered = trusting.is_none();
+        let load = || policies::load(&project.root, &project.config);
+        let mut policies = if is_covered { load()? } else { Vec::new() };
         if project.store_root != project.root {
             policies.extend(policies::load(&project.store_root, &project.config)?);
         }
-        let trusting = Trusting::configured(&project);
-        let acknowledged = acknowledged(&project)?;
-        Ok(Prepared { project: Arc::new(project), aims, only, policies, acknowledged, trusting })
+        let uncovered = [policies::POLICIES, acknowledge::PATH].into_iter().filter(|_| !is_covered);
+        for path in uncovered.filter(|path| project.root.join(path).exists()) {
+            let text = format!(
+                "{}: {path} does not count: signatures are required, and it is not signed",
+                deployment.name
+            );
+            project.control.events.warning(&text);
+        }
+        let prepared = Prepared { project: Arc::new(project), aims, only, policies, trusting, is_covered };
+        // What makes no sense is said before anything is looked at.
+        prepared.acknowledged().map(|_| prepared)
     }
 
-    fn aims(&self, deployment: &Deployment, project: &Project) -> Result<Vec<Aim>, Failure> {
+    /// Makes sure that a fetched commit is signed, where the host requires it; whether it is.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub(crate) fn judge_commit(
+        &self,
+        id: &str,
+        object: impl FnOnce() -> Result<Vec<u8>, Failure>,
+    ) -> Result<bool, Failure> {
+        if !self.host.requires_signed_commits() {
+            return Ok(false);
+        }
+        let signer = self.demand_fetched.signer_of_commit(id, &object()?).map_err(|why| {
+            let failure = Failure::new(why.to_string());
+            failure.hint(format!("{} says require = true under [trust]", self.host.name())).of_project()
+        })?;
+        log::info!(commit = id, signer = signer.principals.as_str(), key = signer.key.as_str(); "the commit is signed");
+        Ok(true)
+    }
+
+    /// Why a target may not be looked at: nobody whom this machine trusts has defined it.
+    fn forbids(&self, name: &str, target: &Target) -> Option<String> {
+        let why = self.host.forbids(name, target)?;
+        match (self.targets.all.contains_key(name), self.targets.is_of_host) {
+            (true, true) => None,
+            (true, false) => Some(format!(
+                "target {name} is defined in {}, which lies in a work tree: keep that file outside, or define the target in {}",
+                self.targets.file,
+                self.host.name()
+            )),
+            (false, _) => Some(why),
+        }
+    }
+
+    fn aims(
+        &self,
+        deployment: &Deployment,
+        project: &Project,
+        tree: &DeploymentTree,
+    ) -> Result<Vec<Aim>, Failure> {
         let reach = Reach {
             timeout: waits::AGENT_CONNECT.most,
             accept_new_host_key: false,
@@ -107,10 +219,12 @@ impl Setting {
             OWN_TREE => Ok(Aim::local(project)),
             name => {
                 let target = project.target(name)?;
-                if let Some(why) = self.host.forbids(name, target) {
+                if let Some(why) = self.forbids(name, target) {
                     return Err(Failure::new(why).of_project());
                 }
-                if deployment.git.is_some() && target.terraform.is_some() {
+                let may_plan = tree.commit.is_none()
+                    || (tree.is_signed && self.host.terraform_trust() == TerraformTrust::Signed);
+                if target.terraform.is_some() && !may_plan {
                     return Err(unplanned(name));
                 }
                 Aim::target(project, name, &reach)
@@ -123,9 +237,11 @@ impl Setting {
 /// The refusal to plan what a fetched commit describes: code of Terraform runs programs.
 fn unplanned(target: &str) -> Failure {
     let failure = Failure::new(format!(
-        "target {target}: Terraform is not run on code that was fetched: who pushes would run programs here"
+        "target {target}: Terraform is not run on code that was fetched and that nobody has signed: who pushes would run programs here"
     ));
-    failure.hint("plan it from a checkout of your own: set root in place of git, or run driftlock check --env there").of_project()
+    let hint = "require signed commits with require = true and allowed_signers under [trust] of the host's own file, or plan it from a \
+                checkout of your own: set root in place of git";
+    failure.hint(hint).of_project()
 }
 
 /// The targets that a deployment has looked at before: those it names, and those that have left a report.
@@ -146,15 +262,4 @@ fn known_check(id: &str) -> Result<&'static dyn Check, Failure> {
             .hint(format!("checks: {}", known.join(", ")))
             .of_project()
     })
-}
-
-/// What is acknowledged in the project, and by the API.
-fn acknowledged(project: &Project) -> Result<Vec<Acknowledgement>, Failure> {
-    let mut all = with_rules(|rules| acknowledge::load(&project.root, rules))
-        .map_err(|error| Failure::from(error).of_project())?;
-    if project.store_root != project.root {
-        let own = with_rules(|rules| acknowledge::load(&project.store_root, rules));
-        all.extend(own.map_err(Failure::from)?);
-    }
-    Ok(all)
 }

@@ -200,6 +200,21 @@ impl Mirror {
         Ok(FetchedCommit { commit, before, is_forced: !is_behind })
     }
 
+    /// The object of a commit that was fetched, with its signature.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn commit_object(
+        &self,
+        commit: &str,
+        cancelled: Cancelled<'_>,
+    ) -> Result<Vec<u8>, MirrorError> {
+        let _held = self.hold()?;
+        let limit = Limit::new(waits::GIT_SOON.most, cancelled);
+        let object = self.repository()?.commit_object(commit, &limit);
+        object.map_err(|error| self.failed(error, cancelled, waits::GIT_SOON))
+    }
+
     /// Writes the files of a commit that was fetched into a directory, where they are not there yet: the project's directory in it.
     ///
     /// # Errors

@@ -84,9 +84,10 @@ pub(crate) fn page(agent: &Agent, reader: Reader<'_>) -> String {
     page.into_html()
 }
 
-/// The verdict over all deployments; one that has not been looked at is no pass.
+/// The verdict over all deployments that are not switched off; one that has not been looked at since the start is no pass.
 pub(crate) fn verdict(states: &BTreeMap<String, DeploymentState>) -> Option<RunResult> {
-    let verdicts: Option<Vec<RunResult>> = states.values().map(DeploymentState::verdict).collect();
+    let on = states.values().filter(|state| !state.is_off);
+    let verdicts: Option<Vec<RunResult>> = on.map(DeploymentState::verdict).collect();
     verdicts?.into_iter().max()
 }
 
@@ -150,7 +151,10 @@ fn places(page: &mut Markup, agent: &Agent, states: &BTreeMap<String, Deployment
                             it.put("p", "switched off");
                         }
                         for report in state.places.values() {
-                            place(it, name, report, reader);
+                            place(it, name, report, reader, false);
+                        }
+                        for report in state.last_known.values() {
+                            place(it, name, report, reader, true);
                         }
                         let errors = state.last.iter().flat_map(|last| &last.errors);
                         it.each("p class=why", errors.filter(|_| reader.detail));
@@ -169,12 +173,14 @@ fn last_run(state: &DeploymentState) -> String {
     format!("{at}{commit}")
 }
 
-fn place(page: &mut Markup, deployment: &str, report: &Report, reader: Reader<'_>) {
+fn place(page: &mut Markup, deployment: &str, report: &Report, reader: Reader<'_>, is_past: bool) {
     let name = report.target.as_deref().unwrap_or(&report.host);
     let findings = report.findings();
     page.within("p", |it| {
+        let when = clock::utc_text(report.started_at_unix).filter(|_| is_past);
+        let when = when.map(|when| format!("last known of {when}: ")).unwrap_or_default();
         let text = format!(
-            "{name}: {}, {findings} {}",
+            "{name}: {when}{}, {findings} {}",
             report.status().word(),
             plural(findings, "finding", "findings")
         );
@@ -202,7 +208,7 @@ struct Causes(BTreeMap<String, CauseKind>);
 impl Causes {
     fn of(states: &BTreeMap<String, DeploymentState>) -> Self {
         let mut causes = BTreeMap::new();
-        for report in states.values().flat_map(|state| state.places.values()) {
+        for report in states.values().flat_map(|it| it.last_known.values().chain(it.places.values())) {
             for check in &report.checks {
                 for finding in &check.findings {
                     causes.insert(finding.fingerprint(check.id).to_string(), CauseKind::of(finding));

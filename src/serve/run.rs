@@ -32,8 +32,8 @@ pub(crate) struct DeploymentRun<'a> {
     pub(crate) only: &'a [&'static dyn Check],
     /// What says how much a finding matters.
     pub(crate) policies: &'a [Policy],
-    /// What somebody answers for.
-    pub(crate) acknowledged: &'a [Acknowledgement],
+    /// Reads what somebody answers for, as it is now.
+    pub(crate) acknowledged: &'a (dyn Fn() -> Result<Vec<Acknowledgement>, Failure> + Sync),
     /// Whose signature counts.
     pub(crate) trusting: Option<&'a Trusting>,
     /// What led to it.
@@ -57,26 +57,29 @@ impl DeploymentRun<'_> {
     fn look(&self, aim: &Aim, watch: &Arc<Watch>) -> Result<Report, Failure> {
         let project = self.project;
         let source = project.source();
-        let auditor =
-            Auditor { project, acknowledged: self.acknowledged, since_last: None, trusting: self.trusting };
-        let examination = Examination {
+        let auditor = Auditor { project, acknowledged: &[], since_last: None, trusting: self.trusting };
+        let mut examination = Examination {
             auditor,
             aim,
             selection: Selection { only: self.only, require: &[], subjects: None },
             baseline: BaselineChoice { source: &source, is_named: false },
         };
         let sighting = examination.sight(watch)?;
-        self.record(&examination, &sighting, watch)?;
+        // The look may take long, and somebody may acknowledge meanwhile.
+        let acknowledged;
+        {
+            // What is open is read, changed and written by one at a time.
+            let target = aim.target.as_deref();
+            let _alone = state::hold(&project.store_root, target, &|| watch.is_cancelled())?;
+            acknowledged = (self.acknowledged)()?;
+            examination.auditor.acknowledged = &acknowledged;
+            self.record(&examination, &sighting)?;
+        }
         reports::leave(&examination, &source, &sighting, watch)
     }
 
     /// Records what has changed since the place was last looked at.
-    fn record(
-        &self,
-        examination: &Examination<'_>,
-        sighting: &Sighting,
-        watch: &Watch,
-    ) -> Result<(), Failure> {
+    fn record(&self, examination: &Examination<'_>, sighting: &Sighting) -> Result<(), Failure> {
         let project = self.project;
         let target = examination.aim.target.as_deref();
         let checks = examination.compare(sighting);
@@ -84,8 +87,6 @@ impl DeploymentRun<'_> {
         let rules = EventRules { config: &project.config.events, policies: self.policies };
         let scene = Scene { target, trigger: self.trigger };
         let at_state = |error: std::io::Error| Failure::at(&project.store_root.join(state::PATH), &error);
-        // What is open is read, changed and written by one at a time.
-        let _alone = state::hold(&project.store_root, target, &|| watch.is_cancelled())?;
         let mut journal = Journal::open(&project.store_root).map_err(at_state)?;
         let mut open = OpenFindings::read(&project.store_root, target).map_err(at_state)?;
         let events = open.events(&checks, scene, &covers, &|event| {

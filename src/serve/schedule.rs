@@ -92,11 +92,9 @@ pub(crate) struct Timetable {
 /// A deployment's row.
 #[derive(Debug)]
 struct Row {
-    enabled: bool,
+    deployment: Deployment,
     /// It stands here no more, and its last run has not ended.
     is_leaving: bool,
-    schedule: Schedule,
-    on_error: Duration,
     next: Slot,
     retry: Option<Duration>,
     began: Option<Duration>,
@@ -137,16 +135,16 @@ impl Timetable {
         for deployment in deployments {
             let old = self.rows.get_mut(&deployment.name);
             match old {
-                Some(row) if row.is_as(deployment) => row.on_error = deployment.on_error,
+                Some(row) if !row.is_leaving && row.deployment == *deployment => {}
                 Some(row) => {
                     let (began, counters) = (row.began, row.counters);
                     *row = Row { began, counters, ..Row::new(deployment, now) };
-                    row.is_wished_again = row.enabled && began.is_some();
-                    row.is_waiting = row.enabled && began.is_none();
+                    row.is_wished_again = deployment.enabled && began.is_some();
+                    row.is_waiting = deployment.enabled && began.is_none();
                 }
                 None => {
-                    let row = Row::new(deployment, now);
-                    self.rows.insert(deployment.name.clone(), Row { is_waiting: row.enabled, ..row });
+                    let row = Row { is_waiting: deployment.enabled, ..Row::new(deployment, now) };
+                    self.rows.insert(deployment.name.clone(), row);
                 }
             }
         }
@@ -168,7 +166,8 @@ impl Timetable {
     /// Notes that a run begins; `false` where none may: it is being looked at, or is not known.
     pub(crate) fn began(&mut self, name: &str, now: Now) -> bool {
         self.notice(now);
-        let Some(row) = self.rows.get_mut(name).filter(|row| row.began.is_none() && row.enabled) else {
+        let Some(row) = self.rows.get_mut(name).filter(|row| row.began.is_none() && row.deployment.enabled)
+        else {
             return false;
         };
         row.began = Some(now.steady);
@@ -187,12 +186,12 @@ impl Timetable {
             RunEnd::Looked => row.counters.looked += 1,
             RunEnd::Failed => {
                 row.counters.failed += 1;
-                row.retry = Some(now.steady + row.on_error).filter(|_| row.enabled);
+                row.retry = Some(now.steady + row.deployment.on_error).filter(|_| row.deployment.enabled);
             }
         }
         if row.is_leaving {
             self.rows.remove(name);
-        } else if std::mem::take(&mut row.is_wished_again) && row.enabled {
+        } else if std::mem::take(&mut row.is_wished_again) && row.deployment.enabled {
             (row.is_waiting, row.retry) = (true, None);
             self.queue.push_back(name.to_owned());
         }
@@ -203,7 +202,7 @@ impl Timetable {
         match self.rows.get_mut(name) {
             None => Wish::Unknown,
             Some(row) if row.is_leaving => Wish::Unknown,
-            Some(row) if !row.enabled => Wish::Disabled,
+            Some(row) if !row.deployment.enabled => Wish::Disabled,
             Some(row) if row.began.is_some() => {
                 row.is_wished_again = true;
                 Wish::Again
@@ -231,7 +230,7 @@ impl Timetable {
         let rows = self.rows.iter().filter(|(_, row)| !row.is_leaving);
         rows.map(move |(name, row)| DeploymentTimes {
             name: name.clone(),
-            enabled: row.enabled,
+            enabled: row.deployment.enabled,
             running: row.began.map(|began| now.steady.saturating_sub(began)),
             is_waiting: row.is_waiting,
             next: row.until_due(now),
@@ -250,7 +249,7 @@ impl Timetable {
         let passed = now.steady.saturating_sub(self.last.steady).as_secs();
         let expected = self.last.unix.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX));
         let is_put_back = now.unix < expected.saturating_sub(PUT_BACK);
-        for (name, row) in self.rows.iter_mut().filter(|(_, row)| row.enabled && !row.is_leaving) {
+        for (name, row) in self.rows.iter_mut().filter(|(_, row)| row.deployment.enabled && !row.is_leaving) {
             if is_put_back {
                 row.begin_calendar_anew(now);
             }
@@ -272,10 +271,8 @@ impl Row {
             Schedule::At(cron) => Slot::after(cron, now.unix),
         };
         Self {
-            enabled: deployment.enabled,
+            deployment: deployment.clone(),
             is_leaving: false,
-            schedule: deployment.schedule.clone(),
-            on_error: deployment.on_error,
             next,
             retry: None,
             began: None,
@@ -283,11 +280,6 @@ impl Row {
             is_wished_again: false,
             counters: RunCounters::default(),
         }
-    }
-
-    /// Whether a deployment has the times of this row.
-    fn is_as(&self, deployment: &Deployment) -> bool {
-        !self.is_leaving && (self.enabled, &self.schedule) == (deployment.enabled, &deployment.schedule)
     }
 
     /// Counts the times that have come; whether the deployment has to wait for a run because of them.
@@ -313,7 +305,7 @@ impl Row {
 
     /// The number of times of the schedule that have come; the next one is to come.
     fn slots_until(&mut self, now: Now) -> u64 {
-        match (&self.schedule, self.next) {
+        match (&self.deployment.schedule, self.next) {
             (Schedule::Every(interval), Slot::Steady(next)) if next <= now.steady => {
                 let step = interval.as_millis().max(1);
                 let more = now.steady.saturating_sub(next).as_millis() / step;
@@ -336,14 +328,14 @@ impl Row {
 
     /// Goes by the calendar as it is now: what was to come may lie years ahead.
     fn begin_calendar_anew(&mut self, now: Now) {
-        if let Schedule::At(cron) = &self.schedule {
+        if let Schedule::At(cron) = &self.deployment.schedule {
             self.next = Slot::after(cron, now.unix);
         }
     }
 
     /// The time until the schedule or an error makes it due.
     fn until_due(&self, now: Now) -> Option<Duration> {
-        if !self.enabled || self.is_leaving {
+        if !self.deployment.enabled || self.is_leaving {
             return None;
         }
         let slot = match self.next {

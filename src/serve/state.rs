@@ -71,10 +71,14 @@ pub(crate) struct EndedRun {
 /// One deployment, as far as its runs have shown it.
 #[derive(Default)]
 pub(crate) struct DeploymentState {
+    /// Whether it is switched off: it is not looked at, and the verdict over all is none of it.
+    pub(crate) is_off: bool,
     /// Its project, as the newest run had it.
     pub(crate) project: Option<Arc<Project>>,
-    /// The newest report of each place, by target.
+    /// The report of each place that the newest run has looked at, by target.
     pub(crate) places: BTreeMap<Option<String>, Arc<Report>>,
+    /// The newest report of each place that it has not looked at: of an earlier run, or of an earlier process.
+    pub(crate) last_known: BTreeMap<Option<String>, Arc<Report>>,
     /// When the run began that is under way, in seconds since 1970.
     pub(crate) running: Option<i64>,
     /// The newest run that has ended.
@@ -98,10 +102,34 @@ impl DeploymentState {
             let report = newest.and_then(|bytes| json::read_known(&bytes, &check::meta).ok());
             if let Some(report) = report {
                 state.last_success = state.last_success.max(report.last_success);
-                state.places.insert(target.clone(), Arc::new(report));
+                state.last_known.insert(target.clone(), Arc::new(report));
             }
         }
         state
+    }
+
+    /// The newest report of a place, whenever that was looked at.
+    pub(crate) fn newest(&self, target: Option<&String>) -> Option<&Arc<Report>> {
+        let target = target.cloned();
+        self.places.get(&target).or_else(|| self.last_known.get(&target))
+    }
+
+    /// Takes the reports of the newest run; after a whole one, places that it has not looked at are none any more.
+    pub(crate) fn looked(&mut self, reports: Vec<Report>, is_whole: bool) {
+        self.last_known.append(&mut self.places);
+        if is_whole {
+            self.last_known.clear();
+        }
+        for report in reports {
+            self.last_known.remove(&report.target);
+            self.places.insert(report.target.clone(), Arc::new(report));
+        }
+    }
+
+    /// Lets what is known be that of another time: the deployment is another one now, and has not been looked at.
+    pub(crate) fn begin_anew(&mut self) {
+        self.last_known.append(&mut self.places);
+        self.last = None;
     }
 
     /// Takes note of a run that has ended.
@@ -120,12 +148,8 @@ impl DeploymentState {
         self.last = Some(run);
     }
 
-    /// The verdict over all its places; `None` before the first run.
+    /// The verdict of the newest run; `None` before the first one since the start: a stored report is no look.
     pub(crate) fn verdict(&self) -> Option<RunResult> {
-        if let Some(last) = &self.last {
-            return Some(last.result);
-        }
-        let reports: Vec<Option<&Report>> = self.places.values().map(|it| Some(&**it)).collect();
-        (!reports.is_empty()).then(|| RunResult::of(&reports))
+        self.last.as_ref().map(|last| last.result)
     }
 }

@@ -113,7 +113,7 @@ pub(crate) struct DeploymentView {
     enabled: bool,
     /// Whether a run is under way.
     running: bool,
-    /// The verdict over all its places; absent before the first run.
+    /// The verdict of the newest run; absent before the first one since the agent was started.
     #[serde(skip_serializing_if = "Option::is_none")]
     verdict: Option<RunResult>,
     /// Why its newest run, or a part of it, could not be carried out; only with the role `detail`.
@@ -138,8 +138,11 @@ pub(crate) struct DeploymentView {
     missed: u64,
     /// How many of them because the run before had not ended.
     overrun: u64,
-    /// Its places.
+    /// Its places, as the newest run has seen them.
     places: Vec<PlaceView>,
+    /// Places that it has not looked at, as they were when they last were looked at, maybe before the agent was started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    last_known: Vec<PlaceView>,
 }
 
 /// What the scheduler knows of a deployment.
@@ -173,6 +176,7 @@ impl DeploymentView {
             missed: timing.missed,
             overrun: timing.overrun,
             places: state.places.values().map(|report| PlaceView::of(report, detail)).collect(),
+            last_known: state.last_known.values().map(|report| PlaceView::of(report, detail)).collect(),
         }
     }
 }

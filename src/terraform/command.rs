@@ -120,17 +120,20 @@ impl Caller<'_> {
 
     /// The variables that the configuration lets through.
     fn given(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
-        self.environment.beginning("").filter(|(name, _)| {
-            let name = name.as_encoded_bytes();
-            any_match(&self.config.env, name) && !NEVER.iter().any(|start| name.starts_with(start.as_bytes()))
-        })
+        let of_process = self.environment.beginning("");
+        let of_process = of_process.filter(|(name, _)| any_match(&self.config.env, name.as_encoded_bytes()));
+        let own = self.config.variables.iter().map(|(name, value)| (OsStr::new(name), OsStr::new(value)));
+        let is_never =
+            |name: &OsStr| NEVER.iter().any(|start| name.as_encoded_bytes().starts_with(start.as_bytes()));
+        of_process.chain(own).filter(move |(name, _)| !is_never(name))
     }
 
     /// The names of variables that a provider may have needed, and that were not let through.
     pub(super) fn withheld(&self) -> Vec<String> {
         let names = self.environment.beginning("").filter_map(|(name, _)| name.to_str());
         let withheld = names.filter(|name| OF_PROVIDERS.iter().any(|start| name.starts_with(start)));
-        let withheld = withheld.filter(|name| !any_match(&self.config.env, name.as_bytes()));
+        let is_own = |name: &str| self.config.variables.iter().any(|(own, _)| own == name);
+        let withheld = withheld.filter(|name| !any_match(&self.config.env, name.as_bytes()) && !is_own(name));
         withheld.map(str::to_owned).collect()
     }
 

@@ -3,6 +3,7 @@
 use super::NAMESPACE;
 use super::armor::{Damaged, Signature};
 use super::certificate::{self, UserCertificateFault};
+use super::commit::COMMITS;
 use super::point::{Clock, Point};
 use super::signers::{AllowedSigner, matches};
 
@@ -122,6 +123,8 @@ pub enum Refused {
 fn signed_content(namespace: &str) -> (&'static str, &'static str) {
     if namespace == NAMESPACE {
         ("these lock files and this configuration", "; see what moved, and sign again with: driftlock sign")
+    } else if namespace == COMMITS {
+        ("this commit", "")
     } else {
         ("this report", "")
     }

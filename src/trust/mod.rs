@@ -3,6 +3,7 @@
 mod armor;
 mod certificate;
 mod chain;
+mod commit;
 mod judge;
 mod list;
 mod point;
@@ -10,6 +11,7 @@ mod signers;
 
 pub use armor::{Damaged, EncodeError, LONGEST, Signature, encode_armor, key_name, plain};
 pub use chain::{Kept, Word, walk};
+pub use commit::{COMMITS, SignedCommit};
 pub use judge::{Case, Refused, SignatureCheck, Signer, judge};
 pub use list::{Listed, list};
 pub use point::{Civil, Clock, Point};

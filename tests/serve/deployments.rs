@@ -144,7 +144,7 @@ fn terraform_is_not_run_on_code_that_was_fetched() {
     let repository = released();
     repository.file("environments/prod/main.tf", "resource \"terraform_data\" \"x\" {}\n");
     commit_all(&repository, "infrastructure");
-    let agent_of = fetching(&repository, "targets = [\"infra\"]\nwatch = true\n");
+    let agent_of = fetching(&repository, "targets = [\"infra\"]\n");
     let target = "[targets.infra]\nterraform = { dir = \"environments/prod\" }\n";
     agent_of.file("host.toml", target);
     let host = agent_of.path("host.toml");
@@ -152,10 +152,128 @@ fn terraform_is_not_run_on_code_that_was_fetched() {
     repository.file("audit/driftlock.toml", &(repository.read("audit/driftlock.toml") + target));
     commit_all(&repository, "the target");
     let read = token(&agent_of, "reader", "detail", &args);
-    let mut agent = AgentProcess::start(&agent_of, &args);
-    agent.wait_for_line("warning: deployment erp: watch does not count yet");
+    let agent = AgentProcess::start(&agent_of, &args);
     let done = agent.wait_for_runs(&read, 1);
     assert_eq!(done["deployments"][0]["verdict"], "error");
     let why = done["deployments"][0]["errors"][0].as_str().unwrap();
     assert!(why.contains("Terraform is not run on code that was fetched"), "{why}");
+}
+
+/// An address where somebody takes connections, and says nothing; as a target of the host's own file.
+fn silent(project: &Project) -> (std::net::TcpListener, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    project.file(
+        "host.toml",
+        &format!("[targets.far]\nhost = \"127.0.0.1\"\nport = {port}\nuser = \"nobody\"\nroot = \"/\"\n"),
+    );
+    (listener, project.path("host.toml").to_str().unwrap().to_owned())
+}
+
+#[test]
+fn what_an_earlier_process_has_seen_is_last_known_and_never_a_present_pass() {
+    let own = "[[deployments]]\nname = \"own\"\ntargets = [\"local\"]\n";
+    let project = project(&[], own);
+    let (_silent, host) = silent(&project);
+    let args = ["--host-config", host.as_str()];
+    let read = token(&project, "reader", "detail", &args);
+    let agent = AgentProcess::start(&project, &args);
+    assert_eq!(agent.wait_for_runs(&read, 1)["deployments"][0]["verdict"], "pass");
+    assert!(agent.get("/metrics", &read).body.contains("project=\"own\""));
+    assert_eq!(agent.end().0, 143);
+    // The one before it in the queue hangs, so that it is not looked at.
+    let text = project.read("audit/driftlock.toml").replace(
+        own,
+        &format!(
+            "[targets.far]\nhost = \"x\"\n[[deployments]]\nname = \"hangs\"\ntargets = [\"far\"]\n{own}"
+        ),
+    );
+    let text = text.replace("listen =", "jobs = 1\nlisten =");
+    project.file("audit/driftlock.toml", &text);
+    let agent = AgentProcess::start(&project, &args);
+    let of_own = |all: &serde_json::Value| {
+        all["deployments"].as_array().unwrap().iter().find(|it| it["name"] == "own").unwrap().clone()
+    };
+    let now = of_own(&agent.get("/drift/deployments", &read).json());
+    assert_eq!((&now["verdict"], &now["places"]), (&json!(null), &json!([])), "{now:#}");
+    assert_eq!(now["last_known"][0]["overall"], "PASS", "{now:#}");
+    assert_eq!(agent.get("/drift/report", &read).json()["verdict"], "error");
+    assert!(!agent.get("/metrics", &read).body.contains("project=\"own\""));
+    let page = agent.get("/", &read).body;
+    assert!(
+        page.contains("Not everything has been looked at yet") && page.contains(": last known of 20"),
+        "{page}"
+    );
+    assert!(!page.contains("<b class=pass>"), "{page}");
+}
+
+#[test]
+fn what_changes_at_sighup_is_looked_at_at_once_and_what_is_gone_is_forgotten() {
+    let two = "[[deployments]]\nname = \"one\"\ninterval = \"1h\"\n[[deployments]]\nname = \"two\"\ninterval = \"1h\"\n\
+               [[deployments]]\nname = \"three\"\ninterval = \"1h\"\n";
+    let project = project(&[EDGE], two);
+    let read = token(&project, "reader", "detail", &[]);
+    let agent = AgentProcess::start(&project, &[]);
+    agent.wait_for_runs(&read, 1);
+    let names = |agent: &AgentProcess| {
+        let page = agent.get("/drift/events", &read).json();
+        let all =
+            page["events"].as_array().unwrap().iter().map(|it| it["deployment"].as_str().unwrap().to_owned());
+        all.collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(names(&agent).len(), 3);
+    let count = |agent: &AgentProcess, name: &str| {
+        let metrics = agent.get("/metrics", &read).body;
+        let begin = format!("driftlock_deployment_duration_seconds_count{{deployment=\"{name}\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&begin)?.parse::<u32>().ok()).unwrap_or(0)
+    };
+    let before = [count(&agent, "two"), count(&agent, "three")];
+    let text = project.read("audit/driftlock.toml");
+    let text = text.replace("[[deployments]]\nname = \"one\"\ninterval = \"1h\"\n", "");
+    // The times are the same; what is looked at is not.
+    project
+        .file("audit/driftlock.toml", &text.replace("\"two\"\n", "\"two\"\nchecks = [\"compose_hashes\"]\n"));
+    agent.signal(rustix::process::Signal::HUP);
+    crate::support::wait_until(|| count(&agent, "two") > before[0]);
+    crate::support::wait_until(|| !names(&agent).contains("one"));
+    assert_eq!(names(&agent).into_iter().collect::<Vec<_>>(), ["three", "two"]);
+    let all = agent.get("/drift/deployments", &read).json();
+    assert_eq!(all["deployments"].as_array().unwrap().len(), 2, "{all:#}");
+}
+
+#[test]
+fn drift_that_is_open_for_longer_than_the_journal_is_kept_is_known_after_a_start() {
+    let project = project(&[EDGE], "[[deployments]]\nname = \"erp\"\n");
+    let read = token(&project, "reader", "operate", &[]);
+    let agent = AgentProcess::start(&project, &[]);
+    agent.wait_for_runs(&read, 1);
+    let first = agent.get("/drift/events", &read).json()["events"][0].clone();
+    assert_eq!(agent.end().0, 143);
+    let journal = project.path("audit/state/serve/erp/audit/state/events");
+    let files = std::fs::read_dir(&journal).unwrap().flatten().map(|it| it.path());
+    let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|it| it == "jsonl")).collect();
+    assert_eq!(files.len(), 1);
+    files.iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    let agent = AgentProcess::start(&project, &[]);
+    let known = agent.get("/drift/events", &read).json()["events"][0].clone();
+    let keys = ["id", "opened_at", "subject", "status", "deployment"];
+    assert_eq!(keys.map(|key| &known[key]), keys.map(|key| &first[key]), "{known:#}");
+}
+
+#[test]
+fn a_configuration_that_others_may_write_is_refused() {
+    let project = project(&[], "[[deployments]]\nname = \"erp\"\n");
+    let mode = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    let file = project.path("audit/driftlock.toml");
+    mode(&file, 0o664);
+    let ran = project.run(&["serve"]);
+    assert_eq!(ran.code(), 1);
+    assert!(ran.err().contains("others may write") && ran.err().contains("chmod go-w"), "{}", ran.err());
+    mode(&file, 0o644);
+    mode(&project.path("audit"), 0o777);
+    assert_eq!(project.run(&["serve", "token"]).code(), 1);
+    mode(&project.path("audit"), 0o755);
+    assert_eq!(project.run(&["serve", "token"]).code(), 0);
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::audit::trust_policy::Trusting;
+use crate::audit::trust_policy::{SignatureDemand, Trusting};
 use crate::control::Environment;
 use crate::error::Failure;
 use crate::project::Project;
@@ -44,13 +44,12 @@ impl TrustArgs {
     /// # Errors
     /// When the file that was named is not there, or lies where those can write it who write the baseline.
     pub(crate) fn resolve(&self, project: &Project) -> Result<Option<Trusting>, Failure> {
-        if let Some((path, called)) = self.given(&project.control.environment) {
-            return Trusting::named(project, path, called).map(Some);
-        }
-        let configured = Trusting::configured(project);
-        if self.require_signature {
-            return Ok(configured.or(Some(Trusting::nobody())));
-        }
-        Ok(configured)
+        self.demand(&project.control.environment).of(project)
+    }
+
+    /// What is demanded, whatever the project.
+    pub(crate) fn demand(&self, environment: &Environment) -> SignatureDemand {
+        let signers = self.given(environment).map(|(path, called)| (path, called.to_owned()));
+        SignatureDemand { signers, is_required: self.require_signature }
     }
 }

@@ -5,20 +5,24 @@ use std::sync::Arc;
 use std::thread::Builder;
 
 use clap::{Args, Subcommand, ValueEnum};
+use log::LevelFilter;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
+use crate::audit::trust_policy::SignatureDemand;
 use crate::cli::Session;
+use crate::cli::args::trust::TrustArgs;
+use crate::cli::terminal::logging;
 use crate::cli::terminal::output::{self, say};
 use crate::cli::terminal::signals::Interrupt;
-use crate::config::host_file::HostFile;
+use crate::config::host_file::{self, HostFile};
 use crate::config::{self, Deployment, ServeConfig, ServeFile, is_target_name};
-use crate::control::{clock, dates, waits};
+use crate::control::{Environment, clock, dates, waits};
 use crate::error::Failure;
-use crate::model::{escaped, in_words};
+use crate::model::{escaped, in_words, printable_path};
 use crate::serve::agent::{Agent, Plan};
-use crate::serve::deployed::Setting;
+use crate::serve::deployed::{OwnTargets, Setting};
 use crate::serve::http::{ChangeLog, CursorKey, Site, SiteCertificate, SiteLimits, SiteServer};
 use crate::serve::site::{AgentSite, ROUTES};
 use crate::serve::tokens::{TokenRole, TokenStore};
@@ -28,8 +32,9 @@ use crate::store::state;
 const STATE_DIR: &str = "/var/lib/driftlock";
 /// The directory of the state of a project's agent, below that of watchers.
 const OWN_STATE: &str = "serve";
-/// The variable that stands in for `--config`, as the older agent had it.
+/// The variables that stand in for `--config` and `--loglevel`, as the older agent had them.
 const VARIABLE: &str = "APP_CONFIG";
+const LEVEL_VARIABLE: &str = "APP_LOGLEVEL";
 
 /// Check deployments at their times, and answer for them over HTTP
 ///
@@ -61,6 +66,8 @@ pub(crate) struct ServeArgs {
     /// How much is logged, as the older agent had it: error, warning, info, debug [env: APP_LOGLEVEL]
     #[arg(long = "loglevel", short = 'l', value_name = "LEVEL", ignore_case = true)]
     log_level: Option<LogLevel>,
+    #[command(flatten)]
+    trust: TrustArgs,
 }
 
 /// The configuration of an agent, which says where its state lies.
@@ -83,6 +90,30 @@ enum LogLevel {
     Info,
     /// What is asked of others, too
     Debug,
+}
+
+impl LogLevel {
+    /// The level that was named by the option or else by the variable, if any was.
+    fn named(args: &ServeArgs, environment: &Environment) -> Result<Option<Self>, Failure> {
+        let Some(value) = environment.non_empty(LEVEL_VARIABLE).filter(|_| args.log_level.is_none()) else {
+            return Ok(args.log_level);
+        };
+        let level = value.to_str().and_then(|text| Self::from_str(text, true).ok());
+        level.map(Some).ok_or_else(|| {
+            let shown = escaped(value.as_encoded_bytes());
+            Failure::new(format!("{LEVEL_VARIABLE}={shown}: there is no such level"))
+                .hint("the levels are: error, warning, info, debug")
+        })
+    }
+
+    fn filter(self) -> LevelFilter {
+        match self {
+            // Warnings and errors are not logged but said, at every level.
+            Self::Error | Self::Warning => LevelFilter::Off,
+            Self::Info => LevelFilter::Info,
+            Self::Debug => LevelFilter::Debug,
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -144,7 +175,12 @@ impl RoleArg {
 pub(crate) fn run(session: &Session, args: &ServeArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     match &args.other {
         Some(ServeCommand::Token(token)) => tokens(session, token),
-        None => serve(session, args, interrupt),
+        None => {
+            if let Some(level) = LogLevel::named(args, &session.control.environment)? {
+                logging::raise(level.filter(), interrupt);
+            }
+            serve(session, args, interrupt)
+        }
     }
 }
 
@@ -156,10 +192,15 @@ struct AgentInput {
 }
 
 impl AgentInput {
-    fn read(session: &Session, place: &PlaceArgs, host: Option<&Path>) -> Result<Self, Failure> {
+    fn read(
+        session: &Session,
+        place: &PlaceArgs,
+        host: Option<&Path>,
+        trust: Option<&TrustArgs>,
+    ) -> Result<Self, Failure> {
         let host = HostFile::load(host).map_err(|error| Failure::from(error).of_project())?;
         let environment = &session.control.environment;
-        let named = place.config.clone().or_else(|| environment.variable(VARIABLE).map(PathBuf::from));
+        let named = place.config.clone().or_else(|| environment.non_empty(VARIABLE).map(PathBuf::from));
         let project = session.project();
         let (mut config, root) = match (&named, project) {
             (Some(path), project) => {
@@ -169,9 +210,16 @@ impl AgentInput {
             }
             (None, project) => {
                 let project = project?;
+                guard_project_file(&project.root)?;
                 (project.config, Some(project.root))
             }
         };
+        let inputs = vec![config.digest, host.digest()];
+        let targets = named.as_deref().map(|file| OwnTargets {
+            all: config.targets.clone(),
+            is_of_host: host_file::work_tree_around(file).is_none(),
+            file: printable_path(file),
+        });
         // What the host defines beyond that counts for each deployment's own configuration.
         host.put_into(&mut config);
         let serve = config.serve.clone().unwrap_or_default();
@@ -186,9 +234,11 @@ impl AgentInput {
             (None, _) => PathBuf::from(STATE_DIR),
         };
         let dir = std::path::absolute(&dir).map_err(|error| Failure::at(&dir, &error))?;
+        let own_signers = config.trust.allowed_signers.as_deref().map(below);
         let mut deployments = config.deployments;
         for deployment in &mut deployments {
             deployment.root = deployment.root.take().map(|root| below(&root));
+            deployment.env_file = deployment.env_file.take().map(|file| below(&file));
         }
         if deployments.is_empty() {
             let root = root.as_ref().ok_or_else(|| {
@@ -197,16 +247,47 @@ impl AgentInput {
             })?;
             deployments.push(Deployment::named(&name_of(root)));
         }
+        let given = trust.map(|trust| trust.demand(environment)).unwrap_or_default();
+        let is_demanded_twice = given.signers.is_some() || given.is_required;
+        let file = named.as_deref().map_or_else(|| config::PATH.to_owned(), printable_path);
+        let of_host =
+            host.allowed_signers().map(|path| (path, format!("allowed_signers of {}", host.name())));
+        let of_file = own_signers.map(|path| (path, format!("allowed_signers of {file}")));
+        let signers = given.signers.or(of_host);
+        // What a project says of its own signers holds for itself as check has it; for what is fetched it is the agent's.
+        let of_tree = signers.clone().or_else(|| of_file.clone().filter(|_| named.is_some()));
+        let demand = SignatureDemand { signers: of_tree, is_required: given.is_required };
+        let demand_fetched = SignatureDemand { signers: signers.or(of_file), ..demand.clone() };
+        if host.requires_signed_commits() && demand_fetched.signers.is_none() {
+            let failure = Failure::new(format!(
+                "{} requires signed commits, and nothing says who may sign",
+                host.name()
+            ));
+            return Err(failure
+                .hint("name the file of allowed signers there: allowed_signers under [trust]")
+                .of_project());
+        }
+        let control = session.control.clone();
+        let targets = targets.unwrap_or_default();
+        let setting = Setting { control, host, targets, demand, demand_fetched, is_demanded_twice };
         let plan = Plan {
             deployments,
             root,
             jobs: serve.jobs,
             retention_days: serve.retention_days,
-            setting: Setting { control: session.control.clone(), host },
+            setting,
+            inputs,
         };
         let tls = serve.tls.map(|tls| config::TlsFiles { cert: below(&tls.cert), key: below(&tls.key) });
         Ok(Self { serve: ServeConfig { tls, ..serve }, dir, plan })
     }
+}
+
+/// Makes sure that nobody else says what the agent of a project does.
+fn guard_project_file(root: &Path) -> Result<(), Failure> {
+    let file = root.join(config::PATH);
+    let why = if file.exists() { config::written_by_others(&file) } else { None };
+    why.map_or(Ok(()), |why| Err(Failure::new(format!("{}: {why}", config::PATH)).of_project()))
 }
 
 /// The name of a deployment that nobody has named: that of its directory.
@@ -217,11 +298,11 @@ fn name_of(root: &Path) -> String {
 
 fn serve(session: &Session, args: &ServeArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let AgentInput { serve, dir, plan } =
-        AgentInput::read(session, &args.place, args.host_config.as_deref())?;
+        AgentInput::read(session, &args.place, args.host_config.as_deref(), Some(&args.trust))?;
     serve.allow_listening(args.insecure).map_err(|error| Failure::from(error).of_project())?;
     make_private(&dir)?;
     let _alone = state::hold_agent(&dir, &|| interrupt.watch.is_cancelled())?;
-    for warning in not_heeded(&serve, &plan.deployments) {
+    for warning in not_heeded(&serve) {
         session.control.events.warning(&warning);
     }
     let names = plan.deployments.len();
@@ -240,12 +321,13 @@ fn serve(session: &Session, args: &ServeArgs, interrupt: &Interrupt) -> Result<u
     let deployments = if names == 1 { "deployment" } else { "deployments" };
     say(&format!("listening on {scheme}://{}, {names} {deployments}", server.address()));
     let reload = || {
-        let done = AgentInput::read(session, &args.place, args.host_config.as_deref()).and_then(|input| {
-            if let Some(certificate) = &certificate {
-                certificate.reload().map_err(|error| Failure::new(error.to_string()))?;
-            }
-            agent.replace(input.plan)
-        });
+        let done = AgentInput::read(session, &args.place, args.host_config.as_deref(), Some(&args.trust))
+            .and_then(|input| {
+                if let Some(certificate) = &certificate {
+                    certificate.reload().map_err(|error| Failure::new(error.to_string()))?;
+                }
+                agent.replace(input.plan)
+            });
         if let Err(failure) = done {
             say(&failure.before("the configuration stays as it was: ").to_string());
         }
@@ -260,26 +342,16 @@ fn serve(session: &Session, args: &ServeArgs, interrupt: &Interrupt) -> Result<u
         }
     };
     agent.run(&mut beat, every, &|| interrupt.watch.is_cancelled());
-    server.end();
+    agent.end(|| server.end());
     Ok(0)
 }
 
 /// What is configured and does not count yet.
-fn not_heeded(serve: &ServeConfig, deployments: &[Deployment]) -> Vec<String> {
+fn not_heeded(serve: &ServeConfig) -> Vec<String> {
     let branch = serve.commit_acknowledgements.as_ref();
     let branch =
         branch.map(|_| "[serve] commit_acknowledgements does not count yet: nothing is committed".to_owned());
-    let of_one = |it: &Deployment| {
-        let name = &it.name;
-        let watch = it.watch.then(|| {
-            format!("deployment {name}: watch does not count yet: it is looked at at its times; run driftlock watch beside")
-        });
-        let variables = it.env_file.as_ref().map(|_| {
-            format!("deployment {name}: env_file does not count yet: Terraform gets what terraform.env of the target names")
-        });
-        watch.into_iter().chain(variables)
-    };
-    branch.into_iter().chain(deployments.iter().flat_map(of_one)).collect()
+    branch.into_iter().collect()
 }
 
 /// Makes a directory that nobody else reads.
@@ -311,7 +383,7 @@ fn listen(agent: &Arc<Agent>) -> Result<Arc<std::sync::atomic::AtomicBool>, Fail
 }
 
 fn tokens(session: &Session, args: &TokenArgs) -> Result<u8, Failure> {
-    let input = AgentInput::read(session, &args.place, args.host_config.as_deref())?;
+    let input = AgentInput::read(session, &args.place, args.host_config.as_deref(), None)?;
     let store = TokenStore::new(&input.dir);
     let failed = |error: crate::serve::tokens::TokenError| Failure::new(error.to_string());
     match (&args.name, args.role) {

@@ -77,15 +77,23 @@ static LOGGER: OnceLock<Logger> = OnceLock::new();
 pub(crate) fn start(args: &LogArgs, interrupt: &Interrupt) -> Result<(), Failure> {
     let level = args.level();
     if args.log_format == Form::Json || level.as_ref().is_ok_and(|level| *level != LevelFilter::Off) {
-        let logger = LOGGER.get_or_init(|| Logger {
-            form: args.log_format,
-            interrupt: interrupt.clone(),
-            waiting: Mutex::default(),
-        });
-        let _ = log::set_logger(logger);
+        begin(args.log_format, interrupt);
     }
     log::set_max_level(level?);
     Ok(())
+}
+
+/// Logs at least at a level, which a command has of its own; what was asked for by `-v` stays.
+pub(crate) fn raise(level: LevelFilter, interrupt: &Interrupt) {
+    if level > log::max_level() {
+        begin(Form::Text, interrupt);
+        log::set_max_level(level);
+    }
+}
+
+fn begin(form: Form, interrupt: &Interrupt) {
+    let new = || Logger { form, interrupt: interrupt.clone(), waiting: Mutex::default() };
+    let _ = log::set_logger(LOGGER.get_or_init(new));
 }
 
 /// Says a warning or an error as the log says things, where that is JSON; otherwise `false`.

@@ -16,8 +16,8 @@ use super::rows::{
     Bindings, ImageRow, LimitRow, ListedImages, MountPoint, NetworkSettings, PortRow, mount_of, published_as,
     published_in, variables_of, with_algorithm,
 };
-use crate::host::ContainerQuery;
 use crate::host::mounts::Running;
+use crate::host::{ContainerQuery, Limited, MOST_LIMITED};
 
 /// What an engine is asked beyond its lists.
 #[derive(Clone, Copy)]
@@ -69,6 +69,8 @@ async fn collect_once(
     };
     let now = clock.map(|clock| clock());
     let mut listed = containers.iter().map(|row| read_row(row, now)).collect::<Result<Vec<_>, _>>()?;
+    let narrowed = narrowed(query, &listed);
+    let query = narrowed.as_ref().unwrap_or(query);
     let is_wanted =
         |listed: &&mut ListedContainer| listed.inspected.is_none() && listed.wants_inspection(query);
     inspect(engine, listed.iter_mut().filter(is_wanted).collect(), lanes).await?;
@@ -85,6 +87,14 @@ async fn collect_once(
     }
     log::info!(containers = listed.len(), images = images.len(), ms = start.elapsed().as_millis(); "the engine answered");
     Ok((listed, ListedImages::of(images)))
+}
+
+/// The same query without the limits of containers of which nobody knows any, where too many would be inspected for them alone.
+fn narrowed(query: &ContainerQuery, listed: &[ListedContainer]) -> Option<ContainerQuery> {
+    let Limited::Few(names) = &query.limited else { return None };
+    let alone = listed.iter().filter(|listed| listed.is_inspected_for_limits(query)).count();
+    let limited = Limited::Named(names.clone());
+    (alone > MOST_LIMITED).then(|| ContainerQuery { limited, ..query.clone() })
 }
 
 /// The number of calls to an engine that fails, and the pause in between.

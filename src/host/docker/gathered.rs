@@ -286,6 +286,11 @@ impl ListedContainer {
         (!matched).then_some("not matched by [docker] containers")
     }
 
+    /// Whether it is inspected for its limits, and for nothing else.
+    pub(super) fn is_inspected_for_limits(&self, query: &ContainerQuery) -> bool {
+        self.wants_inspection(query) && !self.must_be_inspected(query)
+    }
+
     /// Whether the list alone does not tell what is to be known of it.
     pub(super) fn wants_inspection(&self, query: &ContainerQuery) -> bool {
         let name = self.name.as_deref().unwrap_or_default();

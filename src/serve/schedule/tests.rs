@@ -184,6 +184,11 @@ fn other_deployments_take_over_and_what_runs_may_end() {
     table.ended("b", at(11), RunEnd::Looked);
     assert_eq!(table.due(at(11)), ["d", "b"]);
     assert_eq!(table.times(at(11)).map(|it| it.name).collect::<Vec<_>>(), ["b", "c", "d"]);
+    run_due(&mut table, at(11), RunEnd::Looked);
+    // Whatever is said otherwise of one: what it looks at counts as much as when.
+    let elsewhere = Deployment { targets: Some(vec!["far".to_owned()]), ..every("c", 1000) };
+    table.replace(&[every("b", 500), elsewhere, every("d", 1000)], jobs(3), at(12));
+    assert_eq!(table.due(at(12)), ["c"]);
     table.replace(&[], jobs(1), at(12));
     assert!(table.due(at(12)).is_empty());
     assert_eq!(table.next(at(12)), LOOK);

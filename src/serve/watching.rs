@@ -1,0 +1,149 @@
+//! Watching a deployment between its times: what the system and the engine tell of its places is a hint to look at it now.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::Builder;
+use std::time::Instant;
+
+use crate::audit::target::Aim;
+use crate::baseline;
+use crate::config::{self, DockerMode, policies};
+use crate::control::waits;
+use crate::events::engine::{self, EngineFollowing};
+use crate::events::files::FileWatch;
+use crate::events::inbox::{Batch, HintSource, Inbox};
+use crate::host::Visitor;
+use crate::project::Project;
+use crate::{acknowledge, model};
+
+/// The sources of hints of one deployment; they end when this is dropped.
+pub(crate) struct Watching {
+    inbox: Arc<Inbox>,
+    files: Option<Arc<FileWatch>>,
+    engines: BTreeMap<Option<String>, EngineFollowing>,
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.inbox.end();
+    }
+}
+
+impl Watching {
+    /// Begins to watch; each hint that is none of what lies in `own` is told to `hinted`, which a thread of its own does. Gives what
+    /// somebody should hear of, too.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn begin(
+        own: PathBuf,
+        hinted: impl Fn(HintSource) + Send + 'static,
+    ) -> std::io::Result<(Self, Option<String>)> {
+        let inbox = Arc::new(Inbox::default());
+        let (files, warning) = match FileWatch::begin(Arc::clone(&inbox)) {
+            Ok(files) => (Some(Arc::new(files)), None),
+            Err(error) => {
+                let (why, every) = (model::in_words(&error), waits::POLL.most.as_secs());
+                let text = format!("files cannot be watched, and are looked at every {every} s: {why}");
+                (None, Some(text + "; see sysctl fs.inotify.max_user_instances"))
+            }
+        };
+        let (taken, known) = (Arc::clone(&inbox), files.clone());
+        let wait = move || wait_for_hints(&taken, known.as_deref(), &own, &hinted);
+        Builder::new().name("hints".to_owned()).spawn(wait)?;
+        Ok((Self { inbox, files, engines: BTreeMap::new() }, warning))
+    }
+
+    /// Prepares a look at places: what they visit is watched, and their engines are followed.
+    pub(crate) fn join(&mut self, project: &Project, is_fetched: bool, aims: &mut [Aim]) {
+        if let Some(files) = &self.files {
+            files.renew();
+            if !is_fetched {
+                let paths = [config::PATH, acknowledge::PATH, policies::POLICIES, baseline::PATH];
+                for path in paths {
+                    files.file(&project.root.join(path));
+                }
+                files.directory(&project.root.join(baseline::PATH), false);
+            }
+        }
+        self.engines.retain(|target, _| aims.iter().any(|aim| aim.target == *target));
+        for aim in aims {
+            if aim.server().is_none() && aim.is_machine() {
+                aim.visitor = self.files.clone().map(|files| files as Arc<dyn Visitor>);
+            }
+            let is_followed = self.engines.contains_key(&aim.target);
+            if aim.is_machine() && aim.docker != DockerMode::Off && !is_followed {
+                let following = engine::begin(aim.open(None), Arc::clone(&self.inbox));
+                self.engines.extend(following.ok().map(|following| (aim.target.clone(), following)));
+            }
+        }
+    }
+
+    /// Ends watching what the newest look has not met.
+    pub(crate) fn looked(&self) {
+        self.files.iter().for_each(|files| files.sweep());
+    }
+}
+
+/// Waits for hints until the end, and tells of each burst of them once: not of more than one in [`waits::HINTED`].
+fn wait_for_hints(inbox: &Inbox, files: Option<&FileWatch>, own: &Path, hinted: &dyn Fn(HintSource)) {
+    let mut quiet_until = Instant::now();
+    let mut pending: Option<HintSource> = None;
+    loop {
+        let is_blind = files.is_none_or(|files| files.blind().is_some());
+        let most = if is_blind { waits::POLL.most } else { waits::TIMETABLE.most };
+        let deadline = if pending.is_some() { quiet_until } else { Instant::now() + most };
+        let batch = inbox.next(deadline);
+        if batch.end {
+            return;
+        }
+        let polled =
+            (is_blind && pending.is_none() && Instant::now() >= deadline).then_some(HintSource::Poll);
+        pending = pending.or_else(|| source(&batch, own)).or(polled);
+        if let Some(source) = pending.filter(|_| quiet_until <= Instant::now()) {
+            pending = None;
+            quiet_until = Instant::now() + waits::HINTED.most;
+            hinted(source);
+        }
+    }
+}
+
+/// The source of a batch that tells of something; `None` where it is all of what the agent itself writes.
+fn source(batch: &Batch, own: &Path) -> Option<HintSource> {
+    let of_all = batch.everything.first().map(|(source, _)| *source);
+    let of_containers = (batch.containers + batch.inside > 0).then_some(HintSource::Engine);
+    let of_files = batch.paths.keys().any(|path| !path.starts_with(own)).then_some(HintSource::Inotify);
+    of_all.or(of_containers).or(of_files)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn hints_are_told_once_a_while_and_those_of_the_agent_itself_never() {
+        let dir = tempfile::tempdir().unwrap();
+        let (told, hints) = channel();
+        let (watching, _) = Watching::begin(dir.path().to_owned(), move |source| {
+            let _ = told.send(source);
+        })
+        .unwrap();
+        watching.inbox.path(dir.path().join("runs/1"));
+        watching.inbox.path("/elsewhere".into());
+        assert_eq!(hints.recv_timeout(Duration::from_secs(30)).unwrap(), HintSource::Inotify);
+        watching.inbox.path(dir.path().join("runs/2"));
+        for _ in 0..3 {
+            watching.inbox.container();
+            std::thread::sleep(waits::BURST.most);
+        }
+        assert_eq!(hints.recv_timeout(Duration::from_secs(30)).unwrap(), HintSource::Engine);
+        drop(watching);
+        // Nothing more, and the thread has ended.
+        assert!(hints.recv_timeout(Duration::from_secs(30)).is_err());
+    }
+}
