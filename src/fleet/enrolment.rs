@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use russh::keys::ssh_key::LineEnding;
@@ -17,7 +18,7 @@ use crate::error::Failure;
 use crate::fleet::message::NAMESPACE;
 use crate::git::Repository;
 use crate::host::ssh::SigningKey;
-use crate::model::printable_path;
+use crate::model::{in_words, printable_path};
 use crate::project::Project;
 use crate::store::state;
 use crate::trust::{self, AllowedSigner, Case, Clock, LONGEST, Refused, Signature, Signer, key_name};
@@ -189,15 +190,32 @@ impl AllowedWorkers {
     }
 }
 
-/// Why the list may not be used: who writes the repository would say whose results count.
+/// Why the list may not be used: who writes the repository would say whose results count. No link leads around that, and what
+/// git does not answer is no reason to believe a list.
 fn tracked(project: &Project, path: &Path) -> Option<String> {
-    let repository = Repository::around(&project.root).ok()?;
-    let name = path.strip_prefix(&project.root).ok()?.to_str()?;
-    match repository.index() {
-        Ok(index) if index.lists(&repository.path(name.as_bytes())) => Some(
-            "git tracks it, so that a commit could allow anybody; remove it with: git rm --cached".to_owned(),
-        ),
-        Ok(_) => None,
-        Err(error) => Some(error.to_string()),
+    let why = "git tracks it, so that a commit could allow anybody; remove it with: git rm --cached".to_owned();
+    let real = match path.canonicalize() {
+        Ok(real) => real,
+        Err(error) => return Some(in_words(&error)),
+    };
+    for around in [project.root.as_path(), real.parent().unwrap_or(&real)] {
+        let repository = match Repository::around(around) {
+            Ok(repository) => repository,
+            Err(_) if around.ancestors().all(|it| it.join(".git").symlink_metadata().is_err()) => continue,
+            Err(error) => return Some(format!("whether git tracks it is not known: {error}")),
+        };
+        let listed = repository.index().map_err(|error| error.to_string()).and_then(|index| {
+            let top = repository.top().canonicalize().map_err(|error| in_words(&error))?;
+            // A link that was committed decides as well, wherever it leads.
+            let steps = [path, real.as_path()].into_iter().flat_map(Path::ancestors);
+            let mut names = steps.filter_map(|step| step.strip_prefix(&top).ok());
+            Ok(names.any(|name| index.lists(name.as_os_str().as_bytes())))
+        });
+        match listed {
+            Ok(false) => {}
+            Ok(true) => return Some(why),
+            Err(error) => return Some(format!("whether git tracks it is not known: {error}")),
+        }
     }
+    None
 }
