@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use crate::atomic::read_file_within;
 use crate::baseline::{Locks, SIGNATURE, Source, Whole};
-use crate::check::BASELINE_SIGNED;
+use crate::check::{BASELINE_SIGNED, CHECKS, baseline_signed};
 use crate::config;
 use crate::control::clock;
 use crate::error::Failure;
 use crate::git::Repository;
 use crate::model::printable_path;
-use crate::model::{Report, in_words, short_id};
+use crate::model::{CheckResult, ExitCode, Report, Verdict, in_words, judge, short_id};
 use crate::project::Project;
 use crate::section::lock_file_names;
 use crate::trust::{
@@ -101,6 +101,28 @@ pub(crate) fn believes(trusting: Option<&Trusting>, reports: &[Report]) -> bool 
         report.checks.iter().any(|check| check.id == BASELINE_SIGNED && check.errors.is_empty())
     };
     trusting.is_none_or(|trusting| !trusting.from_outside) || reports.iter().all(is_signed)
+}
+
+/// Puts this machine's judgement of the baseline into a report that another one has made: what that says of the signature counts
+/// only where it is an error.
+pub(crate) fn judge_here(report: &mut Report, looked: Option<&SignatureCheck>) {
+    let place = |id: &str| CHECKS.iter().position(|check| check.id() == id);
+    let at = report.checks.iter().position(|check| place(check.id) >= place(BASELINE_SIGNED));
+    let at = at.unwrap_or(report.checks.len());
+    let has_theirs = report.checks.get(at).is_some_and(|check| check.id == BASELINE_SIGNED);
+    let theirs = has_theirs.then(|| report.checks.remove(at)).filter(|check| !check.errors.is_empty());
+    let own = match (looked.map(baseline_signed), theirs) {
+        (Some(own), Some(theirs)) if own.errors.is_empty() => Some(CheckResult { subjects: own.subjects, ..theirs }),
+        (Some(own), _) => Some(own),
+        (None, theirs) => theirs,
+    };
+    if let Some(own) = own {
+        report.checks.insert(at, own);
+    }
+    let (theirs, own) = (report.verdict, judge(&report.checks));
+    let nothing_compared = theirs.nothing_compared && own.errors == 0;
+    let is_error = theirs.exit == ExitCode::Error || nothing_compared;
+    report.verdict = Verdict { nothing_compared, ..if is_error { own.failed() } else { own } };
 }
 
 /// Refuses a file that lies in the project, or in the repository around it.

@@ -2,6 +2,7 @@
 
 use super::{Case, Check};
 use crate::model::{Category, CheckLabels, CheckMeta, CheckResult, Role};
+use crate::trust::SignatureCheck;
 
 /// The check's id.
 pub const BASELINE_SIGNED: &str = "baseline_signed";
@@ -38,12 +39,17 @@ impl Check for BaselineSigned {
     }
 
     fn compare(&self, case: &Case<'_>) -> Option<CheckResult> {
-        let looked = case.signature?;
-        let mut result = CheckResult { subjects: looked.files, ..CheckResult::new(&META) };
-        match &looked.by {
-            Ok(signer) => result.notes.push(format!("Signed by {} with {}", signer.principals, signer.key)),
-            Err(why) => result.errors.push(why.to_string()),
-        }
-        Some(result)
+        case.signature.map(baseline_signed)
     }
+}
+
+/// The result of the check for a baseline of which this was seen.
+#[must_use]
+pub fn baseline_signed(looked: &SignatureCheck) -> CheckResult {
+    let mut result = CheckResult { subjects: looked.files, ..CheckResult::new(&META) };
+    match &looked.by {
+        Ok(signer) => result.notes.push(format!("Signed by {} with {}", signer.principals, signer.key)),
+        Err(why) => result.errors.push(why.to_string()),
+    }
+    result
 }

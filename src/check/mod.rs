@@ -32,7 +32,7 @@ use crate::section::Section;
 use crate::terraform;
 use crate::trust::SignatureCheck;
 
-pub use baseline_signed::BASELINE_SIGNED;
+pub use baseline_signed::{BASELINE_SIGNED, baseline_signed};
 pub use compose_applied::{COMPOSE_APPLIED, compose_files, drifted_compose_files};
 pub use container_contents::CONTAINER_CONTENTS;
 pub use container_mounts::CONTAINER_MOUNTS;

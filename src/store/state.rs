@@ -68,22 +68,37 @@ pub(crate) fn of_others(root: &Path, path: &Path) -> Option<String> {
 }
 
 fn tracked(root: &Path, path: &Path) -> Option<String> {
-    let name = path.strip_prefix(root).ok()?;
-    let repository = match Repository::around(root) {
-        Err(GitError::NoRepository { .. } | GitError::NoGit { .. }) => return None,
-        around => around,
+    let real = match path.canonicalize() {
+        Ok(real) => real,
+        Err(error) => return Some(in_words(&error)),
     };
-    let index = match repository.and_then(|repository| repository.index()) {
-        Ok(index) => index,
-        Err(error) => return Some(format!("whether git tracks it cannot be told: {error}")),
-    };
-    let name = index.repository().path(name.as_os_str().as_bytes());
-    // A link on the way to it could come with a commit as well.
-    let ends = name.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(end, _)| end);
-    let mut way = ends.chain([name.len()]).map(|end| &name[..end]);
-    way.any(|path| index.lists(path)).then(|| {
-        "git tracks it, so that a commit could say anything in it; remove it with: git rm --cached".to_owned()
-    })
+    for around in [root, real.parent().unwrap_or(&real)] {
+        let repository = match Repository::around(around) {
+            Err(_) if around.ancestors().all(|it| it.join(".git").symlink_metadata().is_err()) => continue,
+            Err(error) => return Some(unknown(&error)),
+            Ok(repository) => repository,
+        };
+        let index = match repository.index() {
+            Ok(index) => index,
+            Err(error) => return Some(unknown(&error)),
+        };
+        let top = repository.top().canonicalize().unwrap_or_else(|_| repository.top().to_owned());
+        // A link on the way to it could come with a commit as well, wherever it leads.
+        let mut steps = [path, real.as_path()].into_iter().flat_map(Path::ancestors);
+        let is_listed = |step: &Path| {
+            let inside = step.strip_prefix(&top).or_else(|_| step.strip_prefix(repository.top()));
+            inside.is_ok_and(|name| index.lists(name.as_os_str().as_bytes()))
+        };
+        if steps.any(is_listed) {
+            let why = "git tracks it, so that a commit could say anything in it; remove it with: git rm --cached";
+            return Some(why.to_owned());
+        }
+    }
+    None
+}
+
+fn unknown(error: &GitError) -> String {
+    format!("whether git tracks it is not known: {error}")
 }
 
 /// Holds a place until what it gives is dropped: two watchers would tell of everything twice.

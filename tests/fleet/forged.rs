@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{EDGE, Worker, call, fleet, named, sweep};
 use crate::support::git::{commit_all, git};
 use crate::support::redis::Redis;
-use crate::support::{Project, Ran, ended, wait_until};
+use crate::support::{Project, Ran, check_of, ended, wait_until};
 
 /// Signs as a worker does, by `ssh-keygen`.
 fn signed(result: &Value, key: &Path) -> String {
@@ -53,7 +53,16 @@ fn answered(
     deadline: &str,
     make: impl Fn(&str) -> (Value, Option<String>),
 ) -> Ran {
-    let child = call(project, redis, &["--deadline", deadline]);
+    answered_with(project, redis, &["--deadline", deadline], make)
+}
+
+fn answered_with(
+    project: &Project,
+    redis: &Redis,
+    args: &[&str],
+    make: impl Fn(&str) -> (Value, Option<String>),
+) -> Ran {
+    let child = call(project, redis, args);
     let mut sweep = String::new();
     wait_until(|| {
         let keys = redis.ask(&["KEYS", "driftlock.fleet.sweep.*"]);
@@ -184,4 +193,109 @@ fn a_list_of_workers_that_came_with_a_commit_is_refused() {
     git(&project, &["add", "-f", "audit/state/fleet/allowed_workers"]);
     let ran = sweep(&project, &redis, &["--deadline", "1s"]);
     assert!(ran.code() == 1 && ran.err().contains("git tracks it"), "{}", ran.err());
+}
+
+#[test]
+fn a_list_of_workers_that_links_of_a_commit_lead_to_is_refused() {
+    let (project, redis) = (fleet(&named(&["web"])), Redis::start(""));
+    git(&project, &["init", "-q"]);
+    let dir = project.path("audit/state/fleet");
+    std::fs::rename(&dir, project.path("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("../../elsewhere", &dir).unwrap();
+    git(&project, &["add", "-f", "elsewhere/allowed_workers"]);
+    let ran = sweep(&project, &redis, &["--deadline", "1s"]);
+    assert!(ran.code() == 1 && ran.err().contains("git tracks it"), "the list is tracked: {}", ran.err());
+    git(&project, &["rm", "-q", "--cached", "elsewhere/allowed_workers"]);
+    git(&project, &["add", "-f", "audit/state/fleet"]);
+    let ran = sweep(&project, &redis, &["--deadline", "1s"]);
+    assert!(ran.code() == 1 && ran.err().contains("git tracks it"), "the link is tracked: {}", ran.err());
+    git(&project, &["rm", "-q", "--cached", "audit/state/fleet"]);
+    let ran = sweep(&project, &redis, &["--deadline", "1s"]);
+    assert!(ran.out().contains("no worker is there"), "{}{}", ran.out(), ran.err());
+}
+
+#[test]
+fn where_git_does_not_say_whether_it_tracks_the_list_nobody_counts() {
+    let (project, redis) = (fleet(&named(&["web"])), Redis::start(""));
+    git(&project, &["init", "-q"]);
+    std::fs::write(project.path(".git/index"), "no index").unwrap();
+    let ran = sweep(&project, &redis, &["--deadline", "1s"]);
+    let why = "whether git tracks it is not known";
+    assert!(ran.code() == 1 && ran.err().contains(why), "a damaged index: {}", ran.err());
+    std::fs::remove_dir_all(project.path(".git")).unwrap();
+    project.file(".git", "gitdir: /nowhere\n");
+    let ran = sweep(&project, &redis, &["--deadline", "1s"]);
+    assert!(ran.code() == 1 && ran.err().contains(why), "no repository where one should be: {}", ran.err());
+}
+
+/// A demand of the caller alone: its worker signs a report of a baseline that nobody has signed.
+#[test]
+fn whose_baseline_counts_is_judged_by_the_caller() {
+    let (project, redis) = (fleet(&named(&["web"])), Redis::start(""));
+    let worker = Worker::start(&project, &redis, &[]);
+    assert_eq!(sweep(&project, &redis, &["--deadline", "60s"]).code(), 0);
+    let strict = sweep(&project, &redis, &["--deadline", "60s", "--require-signature", "--format", "json"]);
+    let document = strict.report();
+    assert_eq!((strict.code(), document["overall"].as_str()), (1, Some("FAIL")), "{document:#}");
+    assert_eq!(check_of(&document, "baseline_signed")["status"], "ERROR", "{document:#}");
+    drop(worker);
+    // What a worker says of a signature makes none.
+    let key = project.path("audit/state/fleet/worker_key");
+    let with_check = |status: &'static str, args: &[&str]| {
+        answered_with(
+            &project,
+            &redis,
+            &[&["--deadline", "60s", "--format", "json"], args].concat(),
+            |sweep| {
+                let mut result = result(&project, sweep);
+                let mut report: Value = serde_json::from_str(result["body"].as_str().unwrap()).unwrap();
+                let checks = report["checks"].as_array_mut().unwrap();
+                let mut check = checks[0].clone();
+                check["name"] = "baseline_signed".into();
+                check["status"] = status.into();
+                if status == "ERROR" {
+                    check["error"] = "signed by nobody whom the worker knows".into();
+                    (report["overall"], report["exit_code"]) = ("FAIL".into(), 1.into());
+                }
+                report["checks"].as_array_mut().unwrap().insert(1, check);
+                result["body"] = report.to_string().into();
+                let signature = signed(&result, &key);
+                (result, Some(signature))
+            },
+        )
+    };
+    for (status, args, code) in [
+        ("PASS", &["--require-signature"][..], 1),
+        ("PASS", &[], 0),
+        ("ERROR", &[], 1),
+        ("ERROR", &["--require-signature"], 1),
+    ] {
+        let ran = with_check(status, args);
+        assert_eq!(ran.code(), code, "{status} {args:?}: {}{}", ran.out(), ran.err());
+        let ids: Vec<String> = ran.report()["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|check| check["name"].as_str().unwrap().to_owned())
+            .collect();
+        let signatures = ids.iter().filter(|id| *id == "baseline_signed").count();
+        assert_eq!(signatures, usize::from(code == 1), "{ids:?}");
+    }
+}
+
+/// An excuse is the caller's to give: a report with findings that ends with 0 is drift.
+#[test]
+fn a_worker_excuses_no_drift() {
+    let (project, redis) = (fleet(&named(&["web"])), Redis::start(""));
+    project.file(&format!("servers/web/{EDGE}"), "drift\n");
+    let key = project.path("audit/state/fleet/worker_key");
+    let ran = answered(&project, &redis, "60s", |sweep| {
+        let mut result = result(&project, sweep);
+        let mut report: Value = serde_json::from_str(result["body"].as_str().unwrap()).unwrap();
+        report["exit_code"] = 0.into();
+        result["body"] = report.to_string().into();
+        let signature = signed(&result, &key);
+        (result, Some(signature))
+    });
+    assert_eq!(ran.code(), 2, "{}{}", ran.out(), ran.err());
 }

@@ -12,7 +12,7 @@ use super::QueueArgs;
 use crate::atomic::{LARGEST_TEXT, read_file_within};
 use crate::audit::signing_key;
 use crate::audit::target::Aim;
-use crate::audit::trust_policy::{Trusting, believes};
+use crate::audit::trust_policy::{Trusting, believes, judge_here};
 use crate::cli::Session;
 use crate::cli::args::formats::{DetailArgs, FormatArgs, Wanted, check_outputs, emit};
 use crate::cli::args::target::{AimArgs, ReachArgs};
@@ -203,10 +203,16 @@ impl FleetJob<'_> {
         let source = self.project.source();
         let reach = self.args.reach.reach();
         let (mut aims, mut digests, mut kept) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut signatures = BTreeMap::new();
         for name in names {
             let aim = Aim::target(self.project, name, &reach)?;
             match self.project.locks(&source, Some(name)) {
-                Ok(locks) => drop(digests.insert(name.clone(), locks.digest(&lock_file_groups()))),
+                Ok(locks) => {
+                    let trusting = self.trusting.as_ref();
+                    let looked = trusting.map(|it| it.look(self.project, &source, Some(&locks)));
+                    signatures.insert(name.as_str(), looked);
+                    digests.insert(name.clone(), locks.digest(&lock_file_groups()));
+                }
                 Err(failure) => drop(kept.insert(name.clone(), self.keep(self.failed(&aim, &failure)))),
             }
             aims.insert(name.as_str(), aim);
@@ -215,7 +221,10 @@ impl FleetJob<'_> {
         call.run(&digests, &mut |name: &str, outcome: SweepOutcome| {
             let Some(aim) = aims.get(name) else { return };
             let report = match outcome {
-                Ok(report) => Report { project: printable_path(&self.project.root), ..*report },
+                Ok(mut report) => {
+                    judge_here(&mut report, signatures.get(name).and_then(Option::as_ref));
+                    Report { project: printable_path(&self.project.root), ..*report }
+                }
                 Err(why) => self.failed(aim, &Failure::new(why)),
             };
             kept.insert(name.to_owned(), self.keep(report));
