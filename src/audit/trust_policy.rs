@@ -112,7 +112,9 @@ pub(crate) fn judge_here(report: &mut Report, looked: Option<&SignatureCheck>) {
     let has_theirs = report.checks.get(at).is_some_and(|check| check.id == BASELINE_SIGNED);
     let theirs = has_theirs.then(|| report.checks.remove(at)).filter(|check| !check.errors.is_empty());
     let own = match (looked.map(baseline_signed), theirs) {
-        (Some(own), Some(theirs)) if own.errors.is_empty() => Some(CheckResult { subjects: own.subjects, ..theirs }),
+        (Some(own), Some(theirs)) if own.errors.is_empty() => {
+            Some(CheckResult { subjects: own.subjects, ..theirs })
+        }
         (Some(own), _) => Some(own),
         (None, theirs) => theirs,
     };

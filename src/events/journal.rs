@@ -419,8 +419,8 @@ mod tests {
         journal.append(&mut [event()]).unwrap();
         Journal::open(root.path()).unwrap().append(&mut [event()]).unwrap();
         assert_eq!(numbers(root.path()), [1, 2, 3, 4, 5, 6, 7]);
-        let followed = read_on(&directory(root.path()), &mut follower).unwrap();
-        assert_eq!(followed.iter().map(|event| event.seq).collect::<Vec<_>>(), [5, 6, 7]);
+        let news = read_on(&directory(root.path()), &mut follower).unwrap();
+        assert_eq!(news.iter().map(|event| event.seq).collect::<Vec<_>>(), [5, 6, 7]);
         // What it left is removed when it is old by the clock of now.
         std::fs::write(ahead.with_file_name("99991231-0002.jsonl"), "").unwrap();
         let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(40 * 86_400);

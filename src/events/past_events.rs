@@ -22,7 +22,9 @@ pub(crate) fn put<'a>(project: &Project, reports: impl IntoIterator<Item = &'a m
         let dir = project.named(&journal::directory(&project.store_root));
         let why = Failure::at(&dir, &error).in_one_line();
         project.control.events.warning(&format!("earlier events are not shown: {why}"));
-        reports.iter_mut().for_each(|report| report.past_events = PastEvents::default());
+        for report in &mut reports {
+            report.past_events = PastEvents::default();
+        }
     }
     for report in reports {
         report.past_events.newest.reverse();

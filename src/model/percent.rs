@@ -1,6 +1,7 @@
 //! Percent-encoded texts, of addresses and requests.
 
 /// The bytes of a percent-encoded text, and whether it is sound: a percent sign that begins no byte stays as it is.
+#[must_use]
 pub fn percent_decoded(text: &str) -> (Vec<u8>, bool) {
     let (mut bytes, mut is_sound) = (Vec::with_capacity(text.len()), true);
     let mut rest = text.as_bytes();

@@ -145,6 +145,11 @@ impl Agent {
         self.states().get(deployment)?.project.clone()
     }
 
+    /// The tree that the newest run of a deployment looked at.
+    pub(super) fn newest_tree(&self, deployment: &str) -> Option<DeploymentTree> {
+        self.states().get(deployment)?.tree.clone()
+    }
+
     /// Keeps others from judging what was found, until what it gives is dropped: an acknowledgement and a run that ends would each
     /// go by what was before the other.
     pub(crate) fn judging(&self) -> MutexGuard<'_, ()> {
@@ -448,6 +453,7 @@ impl Agent {
         };
         if let Some(state) = self.states().get_mut(&deployment.name) {
             state.project = Some(Arc::clone(&prepared.project));
+            state.tree = Some(prepared.tree.clone());
         }
         let targets: Vec<Option<String>> = prepared.aims.iter().map(|aim| aim.target.clone()).collect();
         self.board().keep_places(&deployment.name, |target| targets.iter().any(|it| it.as_deref() == target));

@@ -25,6 +25,8 @@ const OWN_TREE: &str = "local";
 pub(crate) struct Prepared {
     /// The project.
     pub(crate) project: Arc<Project>,
+    /// Its tree.
+    pub(crate) tree: DeploymentTree,
     /// Its places.
     pub(crate) aims: Vec<Aim>,
     /// The checks; empty is all of them.
@@ -159,7 +161,15 @@ impl Setting {
             );
             project.control.events.warning(&text);
         }
-        let prepared = Prepared { project: Arc::new(project), aims, only, policies, trusting, is_covered };
+        let prepared = Prepared {
+            project: Arc::new(project),
+            tree: tree.clone(),
+            aims,
+            only,
+            policies,
+            trusting,
+            is_covered,
+        };
         // What makes no sense is said before anything is looked at.
         prepared.acknowledged().map(|_| prepared)
     }

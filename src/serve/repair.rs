@@ -10,6 +10,7 @@ use super::agent::Agent;
 use super::api::{LONGEST_REASON, Refusal, no_run, unknown_event};
 use super::board::{Incident, IncidentStatus};
 use super::deployed::Prepared as PreparedDeployment;
+use crate::acknowledge::Acknowledgement;
 use crate::audit::target::Aim;
 use crate::baseline::Source;
 use crate::control::{clock, dates, waits};
@@ -131,6 +132,7 @@ pub(crate) struct ApprovalView {
 struct RepairPlace {
     incident: Incident,
     deployment: PreparedDeployment,
+    acknowledged: Vec<Acknowledgement>,
     source: Source,
 }
 
@@ -157,10 +159,11 @@ impl RepairPlace {
                     .to_owned(),
             ));
         }
-        let root = agent.project(name).ok_or_else(no_run)?.root.clone();
-        let deployment = plan.setting.prepare(configured, &root, agent.store_root(name)).map_err(refused)?;
+        let tree = agent.newest_tree(name).ok_or_else(no_run)?;
+        let deployment = plan.setting.prepare(configured, &tree, agent.store_root(name)).map_err(refused)?;
+        let acknowledged = deployment.acknowledged().map_err(refused)?;
         let source = deployment.project.source();
-        Ok(Self { incident, deployment, source })
+        Ok(Self { incident, deployment, acknowledged, source })
     }
 
     fn aim(&self) -> Result<&Aim, Refusal> {
@@ -174,7 +177,7 @@ impl RepairPlace {
             project: &self.deployment.project,
             aim,
             source: &self.source,
-            acknowledged: &self.deployment.acknowledged,
+            acknowledged: &self.acknowledged,
             trusting: self.deployment.trusting.as_ref(),
             policies: &self.deployment.policies,
             by: by.to_owned(),
@@ -201,6 +204,7 @@ impl RepairPlace {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what map_err is given")]
 fn refused(failure: Failure) -> Refusal {
     Refusal::Conflict(failure.in_one_line())
 }

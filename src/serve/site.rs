@@ -231,7 +231,6 @@ fn index(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem>
     Ok(SiteAnswer::Html(page::page(&site.agent, reader)))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "handlers are alike")]
 fn stream(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
     let (sender, events) = feed(LAG);
     let detail = request.may(TokenRole::Detail);

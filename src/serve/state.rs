@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::deployed::DeploymentTree;
 use crate::atomic::read_file;
 use crate::check;
 use crate::model::{Report, Status};
@@ -75,6 +76,8 @@ pub(crate) struct DeploymentState {
     pub(crate) is_off: bool,
     /// Its project, as the newest run had it.
     pub(crate) project: Option<Arc<Project>>,
+    /// Its tree, as the newest run had it.
+    pub(crate) tree: Option<DeploymentTree>,
     /// The report of each place that the newest run has looked at, by target.
     pub(crate) places: BTreeMap<Option<String>, Arc<Report>>,
     /// The newest report of each place that it has not looked at: of an earlier run, or of an earlier process.

@@ -90,7 +90,8 @@ fn tracked(root: &Path, path: &Path) -> Option<String> {
             inside.is_ok_and(|name| index.lists(name.as_os_str().as_bytes()))
         };
         if steps.any(is_listed) {
-            let why = "git tracks it, so that a commit could say anything in it; remove it with: git rm --cached";
+            let why =
+                "git tracks it, so that a commit could say anything in it; remove it with: git rm --cached";
             return Some(why.to_owned());
         }
     }

@@ -468,7 +468,7 @@ fn drift_at_random_is_repaired_and_nothing_else_is_changed() {
     println!("seed {seed}");
     let mut dice = Dice(seed);
     let before = tree(&project);
-    for _ in 0..crate::support::random::rounds(12) {
+    for _ in 0..crate::support::rounds(12) {
         let paths: Vec<PathBuf> = before.keys().cloned().collect();
         for _ in 0..=dice.roll(6) {
             let path = project.root().join(&paths[dice.roll(paths.len())]);

@@ -253,7 +253,9 @@ fn drift_that_is_open_for_longer_than_the_journal_is_kept_is_known_after_a_start
     let files = std::fs::read_dir(&journal).unwrap().flatten().map(|it| it.path());
     let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|it| it == "jsonl")).collect();
     assert_eq!(files.len(), 1);
-    files.iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    for file in &files {
+        std::fs::remove_file(file).unwrap();
+    }
     let agent = AgentProcess::start(&project, &[]);
     let known = agent.get("/drift/events", &read).json()["events"][0].clone();
     let keys = ["id", "opened_at", "subject", "status", "deployment"];

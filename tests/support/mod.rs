@@ -233,3 +233,8 @@ pub(crate) fn status(report: &serde_json::Value, check: &str) -> String {
         checks.iter().find(|c| c["name"] == check).unwrap_or_else(|| panic!("no {check}: {report:#}"));
     found["status"].as_str().unwrap().to_owned()
 }
+
+/// How often a long random test goes round: so often, or as often as `DRIFTLOCK_ROUNDS` says.
+pub(crate) fn rounds(usual: usize) -> usize {
+    std::env::var("DRIFTLOCK_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}

@@ -10,11 +10,6 @@ pub(crate) fn cases(cases: u32) -> Config {
     Config { cases, failure_persistence: None, rng_seed: RngSeed::Fixed(seed()), ..Config::default() }
 }
 
-/// How often a long random test goes round: so often, or as often as `DRIFTLOCK_ROUNDS` says.
-pub(crate) fn rounds(usual: usize) -> usize {
-    std::env::var("DRIFTLOCK_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
-}
-
 /// Seed of this run, printed where its test fails.
 #[allow(clippy::print_stdout, reason = "the test runner shows it beside the failure")]
 pub(crate) fn seed() -> u64 {

@@ -190,13 +190,12 @@ impl Sending {
     fn send(&mut self, held: &mut Option<Connection>) -> Result<(), String> {
         let dir = journal::directory(&self.root);
         loop {
-            let connection = match held {
-                Some(connection) => connection,
-                None => {
-                    let mut new = self.server.connect().map_err(|error| said(&error))?;
-                    self.find_lost(&mut new).map_err(|error| said(&error))?;
-                    held.insert(new)
-                }
+            let connection = if let Some(connection) = held {
+                connection
+            } else {
+                let mut new = self.server.connect().map_err(|error| said(&error))?;
+                self.find_lost(&mut new).map_err(|error| said(&error))?;
+                held.insert(new)
             };
             let mut position = self.sent.position.clone();
             let read = journal::read_some(&dir, &mut position, BATCH);

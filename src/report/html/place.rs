@@ -276,7 +276,9 @@ fn events(page: &mut Markup, report: &Report, layout: Layout) {
         it.within("details", |it| {
             it.put("summary", &format!("The newest {}", newest.len()));
             it.table("table class=events", ["When (UTC)", "Event", "Subject", "What changed"], |it| {
-                newest.iter().for_each(|event| event_row(it, event));
+                for event in newest {
+                    event_row(it, event);
+                }
             });
         });
         it.put("p", "driftlock events shows all of them.");

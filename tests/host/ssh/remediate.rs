@@ -184,7 +184,7 @@ fn drift_of_a_server_at_random_is_repaired_also_after_a_kill_and_nothing_else_is
     let before = whole(&tree);
     let mut dice = Dice(random::seed());
     let mut killed = 0;
-    for _ in 0..random::rounds(6) {
+    for _ in 0..crate::support::rounds(6) {
         for _ in 0..=dice.roll(4) {
             let path = dice.one_of(&before.keys().collect::<Vec<_>>()).clone();
             if path.ends_with("notes.txt") {
