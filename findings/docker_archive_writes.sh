@@ -7,14 +7,15 @@
 # container did not exist, while it is in the image. The next start of the container then uses an empty directory in silence.
 #
 # Seen: -v: 200, and the source is back as an empty directory; --mount: 404, and the source stays away
-# Needs: root, docker.io 20.10 (a private engine is started), curl, /bin/busybox. Ends with 1 when the behaviour is another one.
+# Needs: root, docker.io 20.10 (a private engine is started), curl, unshare, /bin/busybox. Ends with 1 when the behaviour is another one.
 set -eu
 dir=$(mktemp -d)
 engine=
 trap '[ -z "$engine" ] || { kill "$engine" 2>/dev/null; wait "$engine" 2>/dev/null || true; }; rm -rf "$dir"' EXIT
 
 echo '{}' >"$dir/daemon.json"
-dockerd --config-file "$dir/daemon.json" --host "unix://$dir/s" --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/pid" --storage-driver vfs \
+# In a network of its own: an engine without a bridge removes docker0, also that of another engine.
+unshare -n dockerd --config-file "$dir/daemon.json" --host "unix://$dir/s" --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/pid" --storage-driver vfs \
     --bridge none --iptables=false --containerd-namespace archive --containerd-plugins-namespace archive-plugins >"$dir/log" 2>&1 &
 engine=$!
 export DOCKER_HOST="unix://$dir/s"
