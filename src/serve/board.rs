@@ -306,6 +306,7 @@ mod tests {
     #[test]
     fn what_is_open_for_longer_than_the_journal_reaches_back_is_known_and_removed_deployments_are_not() {
         let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("audit/state")).unwrap();
         let (old, changed) = (event(Happened::Detected, "a"), event(Happened::Changed, "a"));
         let mut open = OpenFindings::read(root.path(), None).unwrap();
         open.note_up_to(&[old.clone(), changed.clone()], None);

@@ -428,7 +428,9 @@ impl Machine<'_> {
             points.map(<[u8]>::to_vec).collect::<Vec<_>>()
         };
         let points = inside(self.table, &now.real).into_iter().chain(inside(view.table(), &there.real));
-        let is_concerned = |path: &[u8]| self.locked.meets(path) || self.locked.takes_in(path);
+        let is_concerned = |path: &[u8]| {
+            self.locked.meets(path) || (self.locked.takes_in(path) && !path.ends_with(b"/__pycache__"))
+        };
         points.filter(|rest| is_concerned(&joined(&now.real, rest))).collect()
     }
 
