@@ -62,7 +62,7 @@ fn policies_of_the_api_come_after_those_of_the_project_and_keep_their_comments()
     let project = project(&[EDGE], "");
     project.file(
         "audit/policies.toml",
-        "[[policy]]\nname = \"own\"\nmatch = { subject = \"*erp*\" }\nseverity = \"low\"\n",
+        "[[policy]]\nname = \"own\"\nmatch = { subject = \"**/erp/*\" }\nseverity = \"low\"\n",
     );
     let [read, operate, admin] = ["read", "operate", "admin"].map(|role| token(&project, role, role, &[]));
     let agent = AgentProcess::start(&project, &[]);
