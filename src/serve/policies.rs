@@ -127,7 +127,7 @@ pub(crate) fn add(agent: &Agent, body: PolicyBody) -> Result<PolicyView, Refusal
             )));
         }
         let fields = as_object(&policy)?;
-        Ok(appended(text, &fields))
+        appended(text, &fields)
     })?;
     Ok(PolicyView { deployment, source: PolicySource::Api, policy })
 }
@@ -209,9 +209,9 @@ fn as_object(policy: &PolicyForm) -> Result<Map<String, Json>, Refusal> {
 }
 
 /// A text with one policy more, before which nothing moves.
-fn appended(text: &str, fields: &Map<String, Json>) -> String {
+fn appended(text: &str, fields: &Map<String, Json>) -> Result<String, Refusal> {
     let mut table = Table::new();
-    merge(&mut table, fields);
+    merge(&mut table, fields)?;
     let mut tables = ArrayOfTables::new();
     tables.push(table);
     let mut document = DocumentMut::new();
@@ -220,7 +220,7 @@ fn appended(text: &str, fields: &Map<String, Json>) -> String {
     if !new.ends_with('\n') {
         new.push('\n');
     }
-    new + "\n" + document.to_string().trim_start()
+    Ok(new + "\n" + document.to_string().trim_start())
 }
 
 /// A text in which a policy is changed, and nothing else.
@@ -234,12 +234,12 @@ fn patched(text: &str, name: &str, patch: &Map<String, Json>) -> Result<String, 
     let tables = document.get_mut(KEY).and_then(Item::as_array_of_tables_mut).ok_or_else(other_form)?;
     let is_it = |table: &&mut Table| table.get("name").and_then(Item::as_str) == Some(name);
     let table = tables.iter_mut().find(is_it).ok_or_else(other_form)?;
-    merge(table, patch);
+    merge(table, patch)?;
     Ok(document.to_string())
 }
 
 /// Puts keys and values into a table; a null takes its key away, and comments stay.
-fn merge(table: &mut dyn TableLike, patch: &Map<String, Json>) {
+fn merge(table: &mut dyn TableLike, patch: &Map<String, Json>) -> Result<(), Refusal> {
     for (key, value) in patch {
         match value {
             Json::Null => {
@@ -250,12 +250,13 @@ fn merge(table: &mut dyn TableLike, patch: &Map<String, Json>) {
                     table.insert(key, Item::Value(Value::InlineTable(InlineTable::new())));
                 }
                 if let Some(inside) = table.get_mut(key).and_then(Item::as_table_like_mut) {
-                    merge(inside, inner);
+                    merge(inside, inner)?;
                 }
             }
-            value => set(table, key, written(value)),
+            value => set(table, key, written(value)?),
         }
     }
+    Ok(())
 }
 
 /// Sets a value, with the comment behind it as it was.
@@ -272,13 +273,20 @@ fn set(table: &mut dyn TableLike, key: &str, value: Value) {
     }
 }
 
-fn written(value: &Json) -> Value {
-    match value {
+/// A value as TOML has it; a number stays one, so that no text comes of it.
+fn written(value: &Json) -> Result<Value, Refusal> {
+    Ok(match value {
         Json::Bool(is) => Value::from(*is),
-        Json::Array(all) => all.iter().map(written).collect(),
+        Json::Array(all) => Value::Array(all.iter().map(written).collect::<Result<_, _>>()?),
         Json::String(text) => Value::from(text.as_str()),
-        other => Value::from(other.to_string()),
-    }
+        Json::Number(number) => match number.as_i64() {
+            Some(whole) => Value::from(whole),
+            None => Value::from(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Json::Null | Json::Object(_) => {
+            return Err(Refusal::Senseless("policy: a list holds texts alone".to_owned()));
+        }
+    })
 }
 
 #[cfg(test)]
@@ -296,11 +304,11 @@ mod tests {
     fn comments_and_order_stay_where_a_policy_comes_or_changes() {
         let hot =
             json!({"name": "hot", "match": {"check": ["addon_*"], "subject": "qr_*"}, "severity": "high"});
-        let first = appended("", &object(hot));
+        let first = appended("", &object(hot)).unwrap();
         assert!(first.starts_with(HEAD), "{first}");
         let edited =
             first.replace("[[policy]]", "# why\n[[policy]]").replace("\"high\"", "\"high\"  # for now");
-        let both = appended(&edited, &object(json!({"name": "rest", "auto_remediate": false})));
+        let both = appended(&edited, &object(json!({"name": "rest", "auto_remediate": false}))).unwrap();
         assert!(both.starts_with(&edited), "{both}");
         let change =
             json!({"severity": "low", "match": {"subject": null, "target": "prod"}, "quiet": "22:00-06:00"});
@@ -317,8 +325,16 @@ mod tests {
     #[test]
     fn nothing_that_is_sent_becomes_a_key_of_its_own() {
         let hostile = "x\"\n[[policy]]\nname = \"y";
-        let text = appended("", &object(json!({"name": "a", "notify": [hostile], "quiet": hostile})));
+        let text =
+            appended("", &object(json!({"name": "a", "notify": [hostile], "quiet": hostile}))).unwrap();
         let all = policies::forms(&text).unwrap();
         assert_eq!(all.len(), 1, "{text}");
+        for odd in
+            [json!({"match": {"subject": 5}}), json!({"match": {"target": [1.5]}}), json!({"quiet": true})]
+        {
+            let changed = patched(&text, "a", &object(odd.clone())).unwrap();
+            assert!(policies::forms(&changed).is_err(), "{odd}: {changed}");
+        }
+        assert!(patched(&text, "a", &object(json!({"notify": [null]}))).is_err());
     }
 }

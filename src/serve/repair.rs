@@ -76,15 +76,18 @@ pub(crate) struct RepairView {
     steps: Vec<String>,
     /// Why the drift is not over.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(default))]
     reasons: Vec<String>,
     /// What was found besides, which was not there before.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(default))]
     also: Vec<String>,
     /// Where lies what was replaced, from the deployment's directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     kept: Option<String>,
     /// What could not be recorded.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(default))]
     warnings: Vec<String>,
 }
 

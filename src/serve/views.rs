@@ -118,6 +118,7 @@ pub(crate) struct DeploymentView {
     verdict: Option<RunResult>,
     /// Why its newest run, or a part of it, could not be carried out; only with the role `detail`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(default))]
     errors: Vec<String>,
     /// The commit that was checked out for the newest run.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -222,6 +223,7 @@ pub(crate) struct CheckView {
     subjects: usize,
     /// Why it could not be carried out; only with the role `detail`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(default))]
     errors: Vec<String>,
     /// What was found.
     findings: Vec<FindingView>,
