@@ -143,6 +143,7 @@ pub(crate) struct DeploymentView {
     places: Vec<PlaceView>,
     /// Places that it has not looked at, as they were when they last were looked at, maybe before the agent was started.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(default))]
     last_known: Vec<PlaceView>,
 }
 
