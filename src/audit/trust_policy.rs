@@ -15,8 +15,8 @@ use crate::model::{CheckResult, ExitCode, Report, Verdict, in_words, judge, shor
 use crate::project::Project;
 use crate::section::lock_file_names;
 use crate::trust::{
-    self, AllowedSigner, COMMITS, Case, Civil, Clock, LONGEST, NAMESPACE, Refused, Signature, SignatureCheck,
-    SignedCommit, Signer, list,
+    self, ARMOR, AllowedSigner, COMMITS, Case, Civil, Clock, LONGEST, NAMESPACE, Refused, Signature,
+    SignatureCheck, SignedCommit, Signer, list,
 };
 
 /// Whose signature counts.
@@ -78,7 +78,7 @@ impl SignatureDemand {
                     "nobody has signed it; sign commits with: git commit -S, and gpg.format = ssh",
                 ));
             }
-            [bytes] if bytes.starts_with(SSH_ARMOUR) => bytes,
+            [bytes] if bytes.starts_with(ARMOR) => bytes,
             [_] => {
                 return Err(other(
                     "it is signed with OpenPGP or X.509, and who may sign is said of SSH keys; sign with gpg.format = ssh",
@@ -91,14 +91,12 @@ impl SignatureDemand {
     }
 }
 
-/// How the signature of an SSH key begins.
-const SSH_ARMOUR: &[u8] = b"-----BEGIN SSH SIGNATURE-----";
-
 /// Whether what the configuration says may be done after a check: where signers are named beside the repository, one of them
 /// must have signed it.
 pub(crate) fn believes(trusting: Option<&Trusting>, reports: &[Report]) -> bool {
     let is_signed = |report: &Report| {
-        report.checks.iter().any(|check| check.id == BASELINE_SIGNED && check.errors.is_empty())
+        let mut its = report.checks.iter().filter(|check| check.id == BASELINE_SIGNED).peekable();
+        its.peek().is_some() && its.all(|check| check.errors.is_empty())
     };
     trusting.is_none_or(|trusting| !trusting.from_outside) || reports.iter().all(is_signed)
 }
@@ -107,10 +105,12 @@ pub(crate) fn believes(trusting: Option<&Trusting>, reports: &[Report]) -> bool 
 /// only where it is an error.
 pub(crate) fn judge_here(report: &mut Report, looked: Option<&SignatureCheck>) {
     let place = |id: &str| CHECKS.iter().position(|check| check.id() == id);
-    let at = report.checks.iter().position(|check| place(check.id) >= place(BASELINE_SIGNED));
+    let (theirs, others): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut report.checks).into_iter().partition(|check| check.id == BASELINE_SIGNED);
+    report.checks = others;
+    let theirs = theirs.into_iter().find(|check| !check.errors.is_empty());
+    let at = report.checks.iter().position(|check| place(check.id) > place(BASELINE_SIGNED));
     let at = at.unwrap_or(report.checks.len());
-    let has_theirs = report.checks.get(at).is_some_and(|check| check.id == BASELINE_SIGNED);
-    let theirs = has_theirs.then(|| report.checks.remove(at)).filter(|check| !check.errors.is_empty());
     let own = match (looked.map(baseline_signed), theirs) {
         (Some(own), Some(theirs)) if own.errors.is_empty() => {
             Some(CheckResult { subjects: own.subjects, ..theirs })

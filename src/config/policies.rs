@@ -205,7 +205,7 @@ pub(crate) struct PolicyForm {
     /// The notifications that tell of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     notify: Option<Vec<String>>,
-    /// When nobody is told and nothing is repaired: `22:00-06:00`.
+    /// When nothing is repaired without a person: `22:00-06:00`.
     #[serde(skip_serializing_if = "Option::is_none")]
     quiet: Option<String>,
     /// The change request that is opened for it.

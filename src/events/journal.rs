@@ -158,12 +158,15 @@ impl Journal {
         if days == 0 {
             return Ok(());
         }
-        let first = clock::utc_day_before(days);
+        let (first, today) = (clock::utc_day_before(days), clock::utc_day_before(0));
         let files = files(&self.dir)?;
         let all_but_newest = files.split_last().map(|(_, older)| older).unwrap_or_default();
         for path in all_but_newest {
-            // Of a clock that was ahead the name stays too new; when it was written is told by the clock of then, too.
-            if day_of(path) < &*first || clock::utc_day(written(path)?).is_some_and(|day| day < first) {
+            // Of a clock that was ahead the name stays too new; when it was written is told by a clock, too. One that was behind says
+            // nothing of files whose names are of days that have been.
+            let is_ahead = day_of(path) > &*today;
+            let is_old = || Ok::<_, io::Error>(clock::utc_day(written(path)?).is_some_and(|day| day < first));
+            if day_of(path) < &*first || (is_ahead && is_old()?) {
                 std::fs::remove_file(path)?;
             }
         }

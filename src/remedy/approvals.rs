@@ -74,10 +74,15 @@ pub(crate) fn of_plan(
 /// The commit that a place was last repaired to.
 ///
 /// # Errors
-/// When the file cannot be read, is none, or may have come from somebody else.
-pub(super) fn last_commit(root: &Path, target: Option<&str>) -> io::Result<Option<String>> {
+/// When the file cannot be read, is none, or, for what runs by itself, may have come from somebody else.
+pub(super) fn last_commit(
+    root: &Path,
+    target: Option<&str>,
+    is_automatic: bool,
+) -> io::Result<Option<String>> {
     let path = state::file(root, REPAIRED, target);
-    let all: BTreeMap<String, String> = state::read_own(root, &path)?.unwrap_or_default();
+    let read = if is_automatic { state::read_own(root, &path)? } else { state::read(&path)? };
+    let all: BTreeMap<String, String> = read.unwrap_or_default();
     Ok(all.get("commit").cloned())
 }
 

@@ -247,7 +247,7 @@ impl RemedyJob<'_> {
         };
         let has_files = plan.files().any(|file| file.commit.is_some());
         if let (true, false, Some(commit)) = (has_files, self.older, &plan.commit) {
-            let last = approvals::last_commit(root, target).map_err(at_state)?;
+            let last = approvals::last_commit(root, target, self.is_automatic).map_err(at_state)?;
             if let Some(last) = last.filter(|last| !self.descends(commit, last)) {
                 let [last, commit] = [&last, commit].map(|id| short_id(id).to_owned());
                 return Err(refusal(&[(self.aim.name(), RemedyRefusal::NoDescendant { last, commit })]));
@@ -292,7 +292,8 @@ impl RemedyJob<'_> {
         };
         let target = option("target", self.aim.target.as_deref());
         let with = option("with", self.program);
-        format!("driftlock {verb} {}{target}{with}{options}", names.join(" "))
+        let older = if self.older { " --older" } else { "" };
+        format!("driftlock {verb} {}{target}{with}{older}{options}", names.join(" "))
     }
 
     /// Whether somebody must have approved the repair of a finding, and who that may not be.
@@ -509,6 +510,10 @@ impl RemedyJob<'_> {
 
     /// What a person repaired may be repaired by policies again.
     fn forget(&self, resolved: &[String]) -> std::io::Result<()> {
+        // Where nothing is repaired by itself, nothing was left to a person.
+        if self.project.config.remediation.allow.is_empty() {
+            return Ok(());
+        }
         let (root, target) = (&self.project.store_root, self.aim.target.as_deref());
         let mut tried = Attempts::read(root, target)?;
         let was_left = resolved.iter().filter(|name| tried.forget(name)).count();

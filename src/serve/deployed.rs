@@ -148,8 +148,8 @@ impl Setting {
         };
         // A signature of the baseline covers neither what is acknowledged nor how much it matters.
         let is_covered = trusting.is_none();
-        let load = || policies::load(&project.root, &project.config);
-        let mut policies = if is_covered || tree.commit.is_none() { load()? } else { Vec::new() };
+        let mut policies =
+            if is_covered { policies::load(&project.root, &project.config)? } else { Vec::new() };
         if project.store_root != project.root {
             policies.extend(policies::load(&project.store_root, &project.config)?);
         }

@@ -12,7 +12,7 @@ use crate::config::written_by_others;
 use crate::control::waits;
 use crate::error::Failure;
 use crate::git::{GitError, Repository};
-use crate::model::{in_words, printable_path};
+use crate::model::{in_words, printable_path, quoted};
 use crate::store::lock::{NotNow, Turn};
 
 /// The directory, relative to the root.
@@ -29,14 +29,26 @@ pub(crate) fn file(root: &Path, name: &str, target: Option<&str>) -> PathBuf {
 /// # Errors
 /// When it cannot be read, has no sense, may be written by others, or came with the repository.
 pub(crate) fn read_own<T: DeserializeOwned>(root: &Path, path: &Path) -> io::Result<Option<T>> {
-    let bytes = match read_file_within(path, LARGEST_TEXT) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        read => read.map_err(|error| named(path, &in_words(&error)))?,
-    };
-    if let Some(why) = of_others(root, path) {
+    // Who may write around it could also have taken it away.
+    let there = path.ancestors().find(|it| it.symlink_metadata().is_ok()).unwrap_or(root);
+    if let Some(why) = of_others(root, there) {
         return Err(named(path, &format!("it counts for nothing: {why}")));
     }
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| named(path, &error.to_string()))
+    read(path)
+}
+
+/// Reads a file of the state, whoever wrote it; `None` where there is none.
+///
+/// # Errors
+/// When it cannot be read, or has no sense.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    match read_file_within(path, LARGEST_TEXT) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(named(path, &in_words(&error))),
+        Ok(bytes) => {
+            serde_json::from_slice(&bytes).map(Some).map_err(|error| named(path, &error.to_string()))
+        }
+    }
 }
 
 fn named(path: &Path, why: &str) -> io::Error {
@@ -72,27 +84,33 @@ fn tracked(root: &Path, path: &Path) -> Option<String> {
         Ok(real) => real,
         Err(error) => return Some(in_words(&error)),
     };
+    let mut seen = None;
     for around in [root, real.parent().unwrap_or(&real)] {
         let repository = match Repository::around(around) {
             Err(_) if around.ancestors().all(|it| it.join(".git").symlink_metadata().is_err()) => continue,
             Err(error) => return Some(unknown(&error)),
             Ok(repository) => repository,
         };
+        let top = repository.top().canonicalize().unwrap_or_else(|_| repository.top().to_owned());
+        if seen.as_ref() == Some(&top) {
+            continue;
+        }
+        seen = Some(top.clone());
         let index = match repository.index() {
             Ok(index) => index,
             Err(error) => return Some(unknown(&error)),
         };
-        let top = repository.top().canonicalize().unwrap_or_else(|_| repository.top().to_owned());
         // A link on the way to it could come with a commit as well, wherever it leads.
         let mut steps = [path, real.as_path()].into_iter().flat_map(Path::ancestors);
-        let is_listed = |step: &Path| {
+        let is_listed = |step: &&Path| {
             let inside = step.strip_prefix(&top).or_else(|_| step.strip_prefix(repository.top()));
             inside.is_ok_and(|name| index.lists(name.as_os_str().as_bytes()))
         };
-        if steps.any(is_listed) {
-            let why =
-                "git tracks it, so that a commit could say anything in it; remove it with: git rm --cached";
-            return Some(why.to_owned());
+        if let Some(step) = steps.find(is_listed) {
+            let step = quoted(&step.to_string_lossy());
+            return Some(format!(
+                "git tracks it, so that a commit could say anything in it; remove it with: git rm --cached -r {step}"
+            ));
         }
     }
     None

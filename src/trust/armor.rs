@@ -10,8 +10,8 @@ use russh::keys::{Algorithm, ssh_key};
 /// A longer file is no signature, and no list of signers, in bytes.
 pub const LONGEST: u64 = 1 << 20;
 
-/// The lines before and behind the base64.
-const BEGIN: &[u8] = b"-----BEGIN SSH SIGNATURE-----";
+/// The line before the base64, and the one behind it.
+pub const ARMOR: &[u8] = b"-----BEGIN SSH SIGNATURE-----";
 const END: &[u8] = b"-----END SSH SIGNATURE-----";
 
 /// The mark in the name of every kind of certificate. The library decodes certificates within certificates without end,
@@ -134,7 +134,7 @@ fn decode_armor(bytes: &[u8]) -> Result<Vec<u8>, Damaged> {
         return Err(Damaged("its lines end as those of Windows do; check it out with line feeds alone"));
     }
     let mut lines = bytes.split(|&b| b == b'\n');
-    if lines.next() != Some(BEGIN) {
+    if lines.next() != Some(ARMOR) {
         return Err(Damaged("it does not begin with -----BEGIN SSH SIGNATURE-----"));
     }
     let mut base64 = Vec::new();
@@ -178,7 +178,7 @@ mod tests {
         for at in 0..blob.len() * 8 {
             let mut other = blob.clone();
             other[at / 8] ^= 1 << (at % 8);
-            let text = [BEGIN, b"\n", BASE64.encode(&other).as_bytes(), b"\n", END, b"\n"].concat();
+            let text = [ARMOR, b"\n", BASE64.encode(&other).as_bytes(), b"\n", END, b"\n"].concat();
             let is_true = Signature::read(&text).is_ok_and(|read| read.is_of(b"hello\n", "driftlock"));
             assert!(!is_true, "bit {at}");
         }
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn certificates_within_certificates_are_refused_before_they_are_decoded() {
         let name = b"ssh-ed25519-cert-v01@openssh.com";
-        let text = [BEGIN, b"\n", BASE64.encode(&name.repeat(20_000)).as_bytes(), b"\n", END].concat();
+        let text = [ARMOR, b"\n", BASE64.encode(&name.repeat(20_000)).as_bytes(), b"\n", END].concat();
         assert!(Signature::read(&text).unwrap_err().to_string().contains("within a certificate"));
     }
 
@@ -213,7 +213,7 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400)) {
             let _ = Signature::read(&bytes);
-            let text = [BEGIN, b"\n", BASE64.encode(&[b"SSHSIG", &bytes[..]].concat()).as_bytes(), b"\n", END].concat();
+            let text = [ARMOR, b"\n", BASE64.encode(&[b"SSHSIG", &bytes[..]].concat()).as_bytes(), b"\n", END].concat();
             let _ = Signature::read(&text);
         }
     }

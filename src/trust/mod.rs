@@ -9,7 +9,7 @@ mod list;
 mod point;
 mod signers;
 
-pub use armor::{Damaged, EncodeError, LONGEST, Signature, encode_armor, key_name, plain};
+pub use armor::{ARMOR, Damaged, EncodeError, LONGEST, Signature, encode_armor, key_name, plain};
 pub use chain::{Kept, Word, walk};
 pub use commit::{COMMITS, SignedCommit};
 pub use judge::{Case, Refused, SignatureCheck, Signer, judge};

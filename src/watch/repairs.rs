@@ -76,11 +76,14 @@ impl Repairer<'_> {
         // An attempt counts before it is made: a crash makes no more of them.
         self.note(&|tried| tried.note(&repair.name()))?;
         let outcome = job.carry_out(&prepared, watch)?;
-        if !outcome.escalated.is_empty() {
-            self.leave(repair)?;
-        }
         done.recorded.extend(outcome.events);
         done.warnings.extend(outcome.warnings);
+        // What has happened is told whatever comes of this.
+        if !outcome.escalated.is_empty()
+            && let Err(failure) = self.leave(repair)
+        {
+            done.warnings.push(failure.in_one_line());
+        }
         Ok(())
     }
 

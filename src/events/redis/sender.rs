@@ -60,15 +60,30 @@ struct SentMark {
 impl SentMark {
     /// When it was added, in milliseconds since 1970, by the server's clock.
     fn moment(&self) -> u64 {
-        self.entry.split('-').next().and_then(|it| it.parse().ok()).unwrap_or_default()
+        number(&self.entry).0
     }
 
-    /// Whether the server has the entry.
-    fn is_there(&self, connection: &mut Connection) -> Result<bool, RedisError> {
+    /// Whether the server has the entry, or somebody has deleted it since (Redis 7.0 and later tell that).
+    fn was_there(&self, connection: &mut Connection) -> Result<bool, RedisError> {
         let mut read = cmd("XRANGE");
         read.arg(&self.stream).arg(&self.entry).arg(&self.entry);
-        Ok(matches!(read.query::<Value>(connection)?, Value::Array(found) if !found.is_empty()))
+        if matches!(read.query::<Value>(connection)?, Value::Array(found) if !found.is_empty()) {
+            return Ok(true);
+        }
+        if !cmd("EXISTS").arg(&self.stream).query::<bool>(connection)? {
+            return Ok(false);
+        }
+        let told: BTreeMap<String, Value> = cmd("XINFO").arg("STREAM").arg(&self.stream).query(connection)?;
+        let deleted =
+            told.get("max-deleted-entry-id").map(redis::from_redis_value_ref::<String>).transpose()?;
+        Ok(deleted.is_some_and(|deleted| number(&deleted) >= number(&self.entry)))
     }
+}
+
+/// An entry's number: milliseconds since 1970, and a number within.
+fn number(entry: &str) -> (u64, u64) {
+    let (moment, within) = entry.split_once('-').unwrap_or((entry, ""));
+    (moment.parse().unwrap_or_default(), within.parse().unwrap_or_default())
 }
 
 impl SentSoFar {
@@ -92,7 +107,7 @@ impl SentSoFar {
         let is_young = |mark: &SentMark| mark.moment() > first;
         let (mut kept, mut is_lost) = (self.marks.len(), false);
         while let Some(mark) = kept.checked_sub(1).map(|at| &self.marks[at]) {
-            if !is_young(mark) || mark.is_there(connection)? {
+            if !is_young(mark) || mark.was_there(connection)? {
                 break;
             }
             (kept, is_lost) = (kept - 1, true);
@@ -167,8 +182,15 @@ impl Sending {
                         self.events.line(&format!("note: {} is reached again", self.server.shown));
                     }
                     pause = waits::REDIS_SOON.most;
-                    if woken.recv().is_err() {
-                        return;
+                    // A server that has lost events does not say so: its connections end.
+                    match woken.recv_timeout(waits::REDIS_LISTEN.most) {
+                        Err(RecvTimeoutError::Disconnected) => return,
+                        Err(RecvTimeoutError::Timeout) => {
+                            if connection.as_mut().is_some_and(|it| cmd("PING").query::<()>(it).is_err()) {
+                                connection = None;
+                            }
+                        }
+                        Ok(()) => {}
                     }
                 }
                 Err(why) => {

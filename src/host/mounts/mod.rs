@@ -428,10 +428,14 @@ impl Machine<'_> {
             points.map(<[u8]>::to_vec).collect::<Vec<_>>()
         };
         let points = inside(self.table, &now.real).into_iter().chain(inside(view.table(), &there.real));
-        let is_concerned = |path: &[u8]| {
-            self.locked.meets(path) || (self.locked.takes_in(path) && !path.ends_with(b"/__pycache__"))
+        let is_concerned = |rest: &Vec<u8>| {
+            let path = joined(&now.real, rest);
+            // Bytecode that is written to memory is no part of a module.
+            let is_scratch =
+                || path.ends_with(b"/__pycache__") && view.has_tmpfs_at(&joined(&there.real, rest));
+            self.locked.meets(&path) || (self.locked.takes_in(&path) && !is_scratch())
         };
-        points.filter(|rest| is_concerned(&joined(&now.real, rest))).collect()
+        points.filter(is_concerned).collect()
     }
 
     /// The locked subjects below a mount to which a link leads, or with a link on the way from there.

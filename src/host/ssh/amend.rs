@@ -181,6 +181,7 @@ fn fault(words: &[&str], place: Option<&FilePlace>) -> AmendFault {
         [_, "x", "owner"] => system("its owner cannot be kept by this user; set sudo = true in its target"),
         [_, "x", "acl"] => system("its access list cannot be kept"),
         [_, "x", "mv"] => system("the server's mv does not know -T, without which a link is followed"),
+        [_, "x", "private"] => system("the file system there keeps no directory for one user alone"),
         [_, "x", "denied"] => system("permission denied"),
         [_, "x", "stat"] => system("the server has no stat that tells owner and mode"),
         _ => system("the server's answer is garbled"),
@@ -258,7 +259,11 @@ impl SshHost {
         let words: Vec<Vec<u8>> = execution.argv.iter().map(|word| quoted_word(word)).collect();
         let (nonce, line) = (script_nonce(), words.join(&b' '));
         let begins = format!("main() {{\nprintf '%s\\n' {nonce}-begin\n");
-        let script = [begins.as_bytes(), &line, b" 2>&1 </dev/null\n}\nmain\n"].concat();
+        let goes = execution.dir.map(|dir| {
+            [b"cd -P -- ".as_slice(), &quoted_word(dir.as_os_str().as_bytes()), b" || exit 1\n"].concat()
+        });
+        let goes = goes.unwrap_or_default();
+        let script = [begins.as_bytes(), &goes, &line, b" 2>&1 </dev/null\n}\nmain\n"].concat();
         let begin = format!("{nonce}-begin\n");
         self.wait(watch, &async |connection| {
             let started = Instant::now();

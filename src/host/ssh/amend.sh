@@ -16,7 +16,7 @@ down() {
     private
     mkdir -m 755 ./f 2>/dev/null || no denied
     chown -h -- "$(stat -c '%u:%g' ..)" ./f 2>/dev/null
-    move "$1"
+    if ! mv -fT -- ./f "../$1" 2>/dev/null && { [ -L "../$1" ] || [ ! -d "../$1" ]; }; then no denied; fi
     leave; trap - EXIT
   fi
   cd -P -- "./$1" 2>/dev/null || no denied
@@ -59,6 +59,7 @@ enter() {
 private() {
   me=$(id -u); outer=$(stat -c '%d:%i' . 2>/dev/null) || no stat
   own=$(mktemp -d ./.driftlock-tmp-XXXXXX 2>/dev/null) || no denied
+  (enter "$own") || { rmdir -- "$own" 2>/dev/null; no private; }
   enter "$own" || no moved
   from=..
   trap leave EXIT
@@ -81,12 +82,15 @@ sweep() {
 }
 # Renames what was made to a name around the private directory; -T has a link replaced itself, also one that leads to a directory.
 move() {
-  mv -fT -- ./f ./g 2>/dev/null || no mv
+  mv -fT -- ./f ./g 2>/dev/null || { if mv -f -- ./f ./g 2>/dev/null; then no mv; else no full; fi; }
   if mv -fT -- ./g "../$1" 2>/dev/null; then return; fi
   # Busybox follows it to say no.
   if [ ! -L "../$1" ] || [ ! -d "../$1" ]; then no denied; fi
-  rm -f -- "../$1" 2>/dev/null
-  mv -fT -- ./g "../$1" 2>/dev/null || no denied
+  # The link goes aside, and comes back where that does not help.
+  mv -fT -- "../$1" ./l 2>/dev/null || no denied
+  if mv -fT -- ./g "../$1" 2>/dev/null; then rm -f -- ./l; return; fi
+  mv -fT -- ./l "../$1" 2>/dev/null
+  no denied
 }
 # name, state before, mode, owner or nothing, digest; the content on standard input.
 put() {

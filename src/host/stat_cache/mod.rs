@@ -226,9 +226,13 @@ impl StatCache {
         self.counts[1].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts a file of a server that was read.
+    pub(super) fn count_read(&self) {
+        self.counts[0].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Notes a file of a server that was read between two equal stats, by a look that began at this moment of the server's clock.
     pub(super) fn note_of_server(&self, told: &StatWords, digest: Digest, began: i64) {
-        self.counts[0].fetch_add(1, Ordering::Relaxed);
         if told.keeps_times && told.key.is_settled(began.min(self.header.looked_at)) {
             held(&self.fresh).push((told.key, digest));
         }

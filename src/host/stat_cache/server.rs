@@ -8,23 +8,6 @@ use super::store;
 use super::table::{CacheTable, StatKey};
 use super::{CachePolicy, FullScanReason, StatCache};
 
-/// The file systems that set the change time with every change of content, by the names that find has for them: those that
-/// are believed on this machine.
-const SURE: [&[u8]; 12] = [
-    b"ext2",
-    b"ext3",
-    b"ext4",
-    b"xfs",
-    b"btrfs",
-    b"f2fs",
-    b"bcachefs",
-    b"zfs",
-    b"jfs",
-    b"tmpfs",
-    b"ramfs",
-    b"overlay",
-];
-
 /// The cache of a server, which begins when the server has said which start it is.
 #[derive(Debug)]
 pub struct ServerCache {
@@ -104,7 +87,7 @@ pub(in crate::host) fn stat_words(text: &[u8]) -> Option<StatWords> {
     let ([modified, modified_rest], [changed, changed_rest]) = (time(modified)?, time(changed)?);
     let words =
         [number(device)?, number(inode)?, number(size)?, modified, modified_rest, changed, changed_rest];
-    Some(StatWords { key: StatKey::of_words(words), keeps_times: SURE.contains(&system) })
+    Some(StatWords { key: StatKey::of_words(words), keeps_times: store::is_sure(system) })
 }
 
 #[cfg(test)]

@@ -14,21 +14,26 @@ use crate::host::read::kind_of;
 use crate::model::in_words;
 
 /// The file systems of disks and of memory that set the change time with every change of content, by the number that
-/// `statfs(2)` gives. Others are read each time: what is made by the kernel when it is read (`/proc`, `/sys`), what another
-/// machine may change (NFS, SMB, FUSE), FAT, which keeps no change time, and images that are made as a whole (EROFS, `SquashFS`),
-/// whose times say nothing of when what is mounted there was exchanged for another.
-const SURE: [u64; 10] = [
-    0xef53,      // ext2, ext3, ext4
-    0x5846_5342, // XFS
-    0x9123_683e, // Btrfs
-    0xf2f5_2010, // F2FS
-    0xca45_1a4e, // bcachefs
-    0x2fc1_2fc1, // ZFS
-    0x3153_464a, // JFS
-    0x0102_1994, // tmpfs
-    0x8584_58f6, // ramfs
-    0x794c_7630, // overlayfs
+/// `statfs(2)` gives, and by the names that find has for them. Others are read each time: what is made by the kernel when it is read
+/// (`/proc`, `/sys`), what another machine may change (NFS, SMB, FUSE), FAT, which keeps no change time, and images that are made as a
+/// whole (EROFS, `SquashFS`), whose times say nothing of when what is mounted there was exchanged for another.
+const SURE: [(u64, &[&[u8]]); 10] = [
+    (0xef53, &[b"ext2", b"ext3", b"ext4"]),
+    (0x5846_5342, &[b"xfs"]),
+    (0x9123_683e, &[b"btrfs"]),
+    (0xf2f5_2010, &[b"f2fs"]),
+    (0xca45_1a4e, &[b"bcachefs"]),
+    (0x2fc1_2fc1, &[b"zfs"]),
+    (0x3153_464a, &[b"jfs"]),
+    (0x0102_1994, &[b"tmpfs"]),
+    (0x8584_58f6, &[b"ramfs"]),
+    (0x794c_7630, &[b"overlay"]),
 ];
+
+/// Whether a file system of that name is one of these.
+pub(super) fn is_sure(name: &[u8]) -> bool {
+    SURE.iter().any(|(_, names)| names.contains(&name))
+}
 
 /// Reads the file, if it is one of this user's alone.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, FullScanReason> {
@@ -64,7 +69,7 @@ pub(super) fn keeps_times(dir: impl AsFd, path: &[u8], device: u64) -> bool {
     };
     let is_it = rustix::fs::statat(&found, c"", AtFlags::EMPTY_PATH).is_ok_and(|stat| stat.st_dev == device);
     let kind = rustix::fs::fstatfs(&found).map(|system| u64::try_from(system.f_type).unwrap_or(0));
-    is_it && kind.is_ok_and(|kind| SURE.contains(&(kind & 0xffff_ffff)))
+    is_it && kind.is_ok_and(|kind| SURE.iter().any(|(number, _)| *number == kind & 0xffff_ffff))
 }
 
 #[cfg(test)]

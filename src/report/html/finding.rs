@@ -1,11 +1,11 @@
 //! One finding on the page: what moved, where it comes from, since when, and what can be done.
 
+use super::Layout;
 use super::markup::Markup;
-use super::{Layout, count};
 use crate::model::escaped_command;
 use crate::model::{
     CauseKind, Change, CheckResult, FileOrigin, Finding, Kind, Part, Provenance, Shown, Since, SubjectSource,
-    Value, Versions, Waiver, WayOut, day, name_of,
+    Value, Versions, Waiver, WayOut, counted, day, name_of,
 };
 use crate::report::provenance;
 use crate::report::text::short;
@@ -149,7 +149,7 @@ fn origin(page: &mut Markup, told: &Provenance, kind: Kind, layout: Layout) {
 }
 
 fn seen(since: &Since, layout: Layout) -> String {
-    let mut said = vec![format!("{}, seen in {}", day(&since.started_at), count(since.runs, "run"))];
+    let mut said = vec![format!("{}, seen in {}", day(&since.started_at), counted(since.runs, "run"))];
     if !layout.is_brief() {
         said.push(format!("first in {}", since.run));
         said.extend(since.before.iter().map(|run| format!("as in the baseline in {run}")));
@@ -178,7 +178,7 @@ fn files(page: &mut Markup, finding: &Finding) {
         return list(page);
     }
     page.within("details", |it| {
-        it.put("summary", &count(finding.parts.len(), "file"));
+        it.put("summary", &counted(finding.parts.len(), "file"));
         list(it);
     });
 }

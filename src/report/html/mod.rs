@@ -73,8 +73,3 @@ impl Layout {
         Self { level: self.level + 1, ..self }
     }
 }
-
-/// `1 file`, `2 files`.
-fn count(n: usize, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
-}

@@ -1,10 +1,10 @@
 //! The document: its head, the verdict, the targets, and what several of them have in common.
 
+use super::Layout;
 use super::finding::{body, entry, ways_out};
 use super::markup::{Markup, badge, section};
 use super::place::{place, whereabouts};
-use super::{Layout, count};
-use crate::model::{Report, Status};
+use crate::model::{Report, Status, counted};
 use crate::report::headline;
 use crate::report::several::{InCommon, alike, seconds};
 
@@ -91,7 +91,7 @@ fn said(report: &Report) -> String {
 
 fn said_of_all(reports: &[Report]) -> String {
     let passed = reports.iter().filter(|report| report.status() == Status::Pass).count();
-    let all = count(reports.len(), "target");
+    let all = counted(reports.len(), "target");
     match reports.len() - passed {
         0 => format!("{all} as released"),
         n => format!("{n} of {all} not as released"),

@@ -2,11 +2,11 @@
 
 use super::finding::{command, fact, finding, group, ways_out};
 use super::markup::{Markup, badge, section as part};
-use super::{Layout, count, timeline};
+use super::{Layout, timeline};
 use crate::model::printable;
 use crate::model::{
     BaselineOrigin, Cause, CauseKind, CheckResult, Finding, LeftOut, Mode, PastEvent, PastEvents, Report,
-    SectionId, Status, SubjectSource, Unit, day, time_of_day,
+    SectionId, Status, SubjectSource, Unit, counted, day, time_of_day,
 };
 use crate::report::causes;
 use crate::report::provenance::minute;
@@ -115,10 +115,10 @@ fn result(check: &CheckResult) -> String {
         _ => {}
     }
     if open > 0 {
-        said.push(format!("{} {}", count(open, labels.singular), labels.verb));
+        said.push(format!("{} {}", counted(open, labels.singular), labels.verb));
     }
     if unreadable > 0 {
-        said.push(format!("{} unreadable", count(unreadable, labels.singular)));
+        said.push(format!("{} unreadable", counted(unreadable, labels.singular)));
     }
     if !check.errors.is_empty() {
         said.push("could not be carried out".to_owned());
@@ -178,7 +178,7 @@ fn moved(page: &mut Markup, report: &Report, layout: Layout, common: &InCommon<'
     part(page, layout, "What moved", |it, layout| {
         for check in report.checks.iter().filter(|check| elsewhere(check) > 0) {
             it.within("p", |it| {
-                it.text(&format!("{}: ", count(elsewhere(check), check.labels.singular)));
+                it.text(&format!("{}: ", counted(elsewhere(check), check.labels.singular)));
                 it.put("a href=#common", "drift on several targets");
             });
         }
@@ -253,7 +253,7 @@ fn resolved(page: &mut Markup, report: &Report, layout: Layout) {
             return list(it);
         }
         it.within("details", |it| {
-            it.put("summary", &count(report.resolved.len(), "subject"));
+            it.put("summary", &counted(report.resolved.len(), "subject"));
             list(it);
         });
     });
@@ -317,7 +317,7 @@ fn coverage(page: &mut Markup, report: &Report, layout: Layout) {
             }
             for (section, LeftOut { unit, count: n, reason, remedy }) in &report.left_out {
                 let unit = if *unit == Unit::Files { "file" } else { "subject" };
-                let n = count(usize::try_from(*n).unwrap_or(usize::MAX), unit);
+                let n = counted(usize::try_from(*n).unwrap_or(usize::MAX), unit);
                 let remedy = remedy.as_ref().map(|remedy| format!(" ({remedy})")).unwrap_or_default();
                 it.put("li", &format!("{}: {n}, {reason}{remedy}", in_words(section)));
             }

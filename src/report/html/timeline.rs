@@ -1,8 +1,8 @@
 //! The last thirty days of one place: a bar a day, and the same as a table.
 
+use super::Layout;
 use super::markup::{Markup, badge, section};
-use super::{Layout, count};
-use crate::model::{PastRun, Report, Status};
+use crate::model::{PastRun, Report, Status, counted};
 use crate::report::provenance::minute;
 
 /// How many days are shown.
@@ -135,7 +135,7 @@ fn bar(status: Option<Status>) -> &'static str {
 /// A day in a line.
 fn told(date: &str, day: Day) -> String {
     let Some(worst) = day.worst() else { return format!("{date}: no run kept") };
-    let (runs, findings) = (count(day.runs(), "run"), count(day.most, "finding"));
+    let (runs, findings) = (counted(day.runs(), "run"), counted(day.most, "finding"));
     format!("{date}: {}, {runs}, at most {findings}", worst.word())
 }
 

@@ -152,7 +152,7 @@ impl Records {
             b'h' => {
                 let (digest, path) = split_digest(first)?;
                 self.hashed(path, Ok(digest))?;
-                watch.count(0);
+                self.count_read(watch);
             }
             b'r' => self.hashed(plain(first), Err(fields[1].clone()))?,
             b'M' => {
@@ -223,7 +223,9 @@ impl Records {
         };
         let is_settled = fields[2] == b"=";
         let told = plain_modules::read(announced, &fields[0], &digests, &mut |stats, digest| {
-            if let (true, Some((cache, began)), Some(words)) = (is_settled, memory, stat_words(stats)) {
+            let Some((cache, began)) = memory else { return };
+            cache.count_read();
+            if let (true, Some(words)) = (is_settled, stat_words(stats)) {
                 cache.note_of_server(&words, digest, began);
             }
         })?;
@@ -249,6 +251,14 @@ impl Records {
         Some((memory.begin(start)?, start.clock))
     }
 
+    /// Counts a file that was read.
+    fn count_read(&self, watch: &Watch) {
+        watch.count(0);
+        if let Some((cache, _)) = self.memory() {
+            cache.count_read();
+        }
+    }
+
     /// A batch of digests as the programs print them; where one failed, each file follows by itself.
     fn batch(&mut self, fields: &[Vec<u8>], watch: &Watch) -> Option<()> {
         if fields[2] != b"0" {
@@ -259,7 +269,7 @@ impl Records {
         for _ in 0..count {
             let (digest, path) = digest_line(lines.next()?)?;
             self.hashed(plain(path), Ok(digest))?;
-            watch.count(0);
+            self.count_read(watch);
         }
         lines.next().is_none().then_some(())
     }

@@ -32,6 +32,8 @@ pub(in crate::host::ssh) struct Survey {
     calling: usize,
     budget: Budget,
     memory: Option<Arc<ServerCache>>,
+    /// Whether all bytecode is told of.
+    all_bytecode: bool,
 }
 
 /// The form in which find tells what tells one state of a file from another.
@@ -40,6 +42,8 @@ const STATS: &str = "stats=':%D:%i:%s:%T@:%C@:%F'\n";
 const RECALLS: &str = "recalls=1\n";
 /// Has modules listed by find, where it can.
 const LISTS_PLAINLY: &str = "lists_plainly=1\n";
+/// Has all bytecode told.
+const ALL_BYTECODE: &str = "all_bytecode=1\n";
 
 impl Survey {
     /// Asks all that `queries` need of the files that `layout` places; `None` where they need none.
@@ -77,8 +81,12 @@ impl Survey {
             modules.iter().filter_map(|path| called(&[b"module", path, b"whole"])).collect();
         let mut functions = bare(FUNCTIONS).into_bytes();
         functions.extend_from_slice(LISTS_PLAINLY.as_bytes());
+        if self.all_bytecode {
+            functions.extend_from_slice(ALL_BYTECODE.as_bytes());
+        }
         skips_nothing(&mut functions);
-        let survey = Self::calls(&functions, &calls, &self.budget);
+        let survey =
+            Self { all_bytecode: self.all_bytecode, ..Self::calls(&functions, &calls, &self.budget) };
         survey.remembering(self.memory.as_ref(), false)
     }
 
@@ -88,7 +96,15 @@ impl Survey {
         let calling = calling(calls, &nonce);
         let script = [functions, &calling].concat();
         let (budget, memory) = (budget.clone(), None);
-        Self { script, nonce, calls: calls.len(), calling: calling.len(), budget, memory }
+        Self {
+            script,
+            nonce,
+            calls: calls.len(),
+            calling: calling.len(),
+            budget,
+            memory,
+            all_bytecode: false,
+        }
     }
 
     /// The same; with at least `many` files in named modules there is a second one.
@@ -121,13 +137,15 @@ impl Survey {
         let budget = Budget::new(queries, most);
         let aside = writer.set_aside(many);
         let functions = writer.functions();
-        let survey = |calls: &BTreeSet<Vec<u8>>| Self::calls(&functions, calls, &budget);
+        let all_bytecode = writer.all_bytecode;
+        let survey =
+            |calls: &BTreeSet<Vec<u8>>| Self { all_bytecode, ..Self::calls(&functions, calls, &budget) };
         Some((survey(&writer.calls), (!aside.is_empty()).then(|| survey(&aside))))
     }
 
     /// A script that makes so many calls.
     pub(super) fn written_as(script: Vec<u8>, nonce: String, calls: usize, budget: Budget) -> Self {
-        Self { script, nonce, calls, calling: 0, budget, memory: None }
+        Self { script, nonce, calls, calling: 0, budget, memory: None, all_bytecode: false }
     }
 
     /// The standard input of `sh -s`.
@@ -457,8 +475,7 @@ impl<'a> Writer<'a> {
         members(&mut self.functions, "is_named_module", &self.named_modules);
         let setting = |is_on: bool, line: &'static str| if is_on { line } else { "" };
         let settings =
-            [setting(self.all_bytecode, "all_bytecode=1\n"), setting(!self.leaves_out, LISTS_PLAINLY)]
-                .concat();
+            [setting(self.all_bytecode, ALL_BYTECODE), setting(!self.leaves_out, LISTS_PLAINLY)].concat();
         let system = if self.asks_system { bare(SYSTEM) } else { String::new() };
         [bare(FUNCTIONS).as_bytes(), system.as_bytes(), settings.as_bytes(), &self.functions].concat()
     }

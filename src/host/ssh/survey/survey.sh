@@ -707,10 +707,13 @@ flush_plain() {
 # Sets `list` to a line for each file and directory: kind, depth and path; a module where anything else is has a line
 # of its own. Fails where find has met any error.
 list_plainly() { # DIRECTORY...
+	# The digests of a list without stats are twice as long as it is.
+	most_list=2000000
+	[ -z "$stats" ] || most_list=4000000
 	list=$(find "$@" \( ! -type f ! -type d -o ! -readable -o -type d ! -executable \
 		-o -name '*\\*' -o -name "*$newline*" -o -name "*$return_key*" -o -name __pycache__ \
 		-o -name .git -o -name .hg -o -name .svn -o -name .DS_Store -o -name '*.swp' -o -name '*~' \) \
-		-printf '!%H\n' -o -printf "%y%d$stats %p\n" 2>/dev/null) && [ "${#list}" -lt 4000000 ]
+		-printf '!%H\n' -o -printf "%y%d$stats %p\n" 2>/dev/null) && [ "${#list}" -lt "$most_list" ]
 }
 
 # Sets `odd` to the modules in `list` that are not plain, a line each.
