@@ -16,7 +16,7 @@ use super::schedule::{RunEnd, Timetable, Wish};
 use super::state::{DeploymentState, EndedRun, RunResult};
 use super::views::Timing;
 use super::watching::Watching;
-use crate::acknowledge;
+use crate::acknowledge::{self, Acknowledgement};
 use crate::config::Deployment;
 use crate::control::clock::{self, Now, Started};
 use crate::control::waits;
@@ -26,7 +26,7 @@ use crate::events::inbox::HintSource;
 use crate::events::journal::{self, JournalPosition};
 use crate::events::open_findings::OpenFindings;
 use crate::host::Watch;
-use crate::model::{Digest, Report, short_id};
+use crate::model::{Digest, ExitCode, Report, judge, short_id};
 use crate::project::Project;
 use crate::store::state;
 
@@ -415,9 +415,10 @@ impl Agent {
         }
         // Whoever acknowledges from here on finds this run's reports.
         let judging = self.judging();
-        if let Some(prepared) = &prepared {
+        // What cannot be read counts with the next run.
+        if let Some(Ok(all)) = prepared.as_ref().map(Prepared::acknowledged) {
             for report in &mut reports {
-                acknowledge_again(prepared, report);
+                acknowledge_again(&all, report);
             }
         }
         let places: Vec<Option<&Report>> = reports.iter().map(Some).collect();
@@ -447,14 +448,17 @@ impl Agent {
             let made = std::fs::create_dir_all(&store_root).map_err(|e| Failure::at(&store_root, &e));
             made.and_then(|()| plan.setting.prepare(deployment, &tree, store_root))
         });
+        let is_current = self.plan().has_as(plan, deployment);
+        if let Some(state) = self.states().get_mut(&deployment.name).filter(|_| is_current) {
+            // What could not be fetched, or is signed by nobody, is repaired by nobody either.
+            let now = prepared.as_ref().ok();
+            state.project = now.map(|it| Arc::clone(&it.project));
+            state.tree = now.map(|it| it.tree.clone());
+        }
         let mut prepared = match prepared {
             Ok(prepared) => prepared,
             Err(failure) => return Attempt { commit, ..Attempt::failed(&failure) },
         };
-        if let Some(state) = self.states().get_mut(&deployment.name) {
-            state.project = Some(Arc::clone(&prepared.project));
-            state.tree = Some(prepared.tree.clone());
-        }
         let targets: Vec<Option<String>> = prepared.aims.iter().map(|aim| aim.target.clone()).collect();
         self.board().keep_places(&deployment.name, |target| targets.iter().any(|it| it.as_deref() == target));
         self.watch(deployment, &mut prepared);
@@ -539,16 +543,19 @@ impl Attempt {
     }
 }
 
-/// Lets what was acknowledged while a report was written count in it; what cannot be read counts with the next run.
-fn acknowledge_again(prepared: &Prepared, report: &mut Report) {
-    let Ok(all) = prepared.acknowledged() else { return };
+/// Lets what was acknowledged while a report was written count in it.
+fn acknowledge_again(all: &[Acknowledgement], report: &mut Report) {
     let notes: Vec<Vec<String>> = report.checks.iter().map(|check| check.notes.clone()).collect();
     let target = report.target.clone();
     let now = report.started_at_unix;
     let case = acknowledge::Case { target: target.as_deref(), now, is_own_baseline: true };
-    acknowledge::apply(&mut report.checks, &all, case);
+    acknowledge::apply(&mut report.checks, all, case);
     for (check, notes) in report.checks.iter_mut().zip(notes) {
         check.notes = notes;
+    }
+    // An error stays one.
+    if report.verdict.exit == ExitCode::Drift {
+        report.verdict = judge(&report.checks);
     }
 }
 

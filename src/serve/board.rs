@@ -94,6 +94,10 @@ impl Board {
         let Some(check) = &event.check else { return };
         let place = (deployment.to_owned(), event.target.clone(), check.clone(), event.subject.clone());
         let known = self.open.get(&place).copied();
+        // A repair may end after a run has seen that the finding is over.
+        if known.is_none() && matches!(event.event, Happened::Remediated | Happened::Escalated) {
+            return;
+        }
         let at = known.unwrap_or_else(|| self.begin(deployment, event, &place));
         let Some(incident) = self.incidents.get_mut(at) else { return };
         incident.status = IncidentStatus::after(event);
@@ -174,20 +178,21 @@ impl Board {
 
     /// Takes note that an incident is being repaired.
     pub(crate) fn begin_repair(&mut self, id: &str) {
-        self.turn(id, None, IncidentStatus::Remediating);
-    }
-
-    /// Takes note that nobody repairs it any more; an event says what became of it.
-    pub(crate) fn end_repair(&mut self, id: &str) {
-        self.turn(id, Some(IncidentStatus::Remediating), IncidentStatus::Open);
-    }
-
-    fn turn(&mut self, id: &str, from: Option<IncidentStatus>, to: IncidentStatus) {
-        let incident = self.by_id.get(id).and_then(|at| self.incidents.get_mut(*at));
-        let is_due = |it: &&mut Incident| it.resolved.is_none() && from.is_none_or(|from| it.status == from);
-        if let Some(incident) = incident.filter(is_due) {
-            incident.status = to;
+        if let Some(incident) = self.one_unresolved(id) {
+            incident.status = IncidentStatus::Remediating;
         }
+    }
+
+    /// Takes note that nobody repairs it any more: it is as its last event says.
+    pub(crate) fn end_repair(&mut self, id: &str) {
+        if let Some(incident) = self.one_unresolved(id) {
+            incident.status = IncidentStatus::after(&incident.last);
+        }
+    }
+
+    fn one_unresolved(&mut self, id: &str) -> Option<&mut Incident> {
+        let incident = self.incidents.get_mut(*self.by_id.get(id)?)?;
+        incident.resolved.is_none().then_some(incident)
     }
 
     /// Incidents, newest first, that were opened before the one with an id, where one is said.

@@ -147,7 +147,7 @@ impl Setting {
             Some(_) => self.demand_fetched.of_fetched(&project)?,
         };
         // A signature of the baseline covers neither what is acknowledged nor how much it matters.
-        let is_covered = trusting.is_none();
+        let is_covered = trusting.is_none() || tree.is_signed;
         let mut policies =
             if is_covered { policies::load(&project.root, &project.config)? } else { Vec::new() };
         if project.store_root != project.root {

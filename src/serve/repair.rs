@@ -1,7 +1,7 @@
 //! Repairs and approvals that the API is asked for: those of `driftlock remediate` and `driftlock approve`, with all of their guards.
 
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::Builder;
 
 use serde::{Deserialize, Serialize};
@@ -155,15 +155,17 @@ impl RepairPlace {
         let configured = configured.ok_or_else(|| {
             Refusal::Conflict(format!("{name} is no deployment of the configuration any more"))
         })?;
+        let tree = agent.newest_tree(name).ok_or_else(no_run)?;
+        let deployment = plan.setting.prepare(configured, &tree, agent.store_root(name)).map_err(refused)?;
         // What a service of this machine runs would be what whoever pushes wants.
-        if configured.git.is_some() && incident.last.target.is_none() {
+        let is_here =
+            |aim: &Aim| aim.target == incident.last.target && aim.server().is_none() && aim.is_machine();
+        if tree.commit.is_some() && deployment.aims.iter().any(is_here) {
             return Err(Refusal::Conflict(
                 "nothing on this machine is repaired from code that was fetched: set root in place of git, or run driftlock remediate there"
                     .to_owned(),
             ));
         }
-        let tree = agent.newest_tree(name).ok_or_else(no_run)?;
-        let deployment = plan.setting.prepare(configured, &tree, agent.store_root(name)).map_err(refused)?;
         let acknowledged = deployment.acknowledged().map_err(refused)?;
         let source = deployment.project.source();
         Ok(Self { incident, deployment, acknowledged, source })
@@ -222,6 +224,7 @@ pub(crate) fn remediate(
     let place = RepairPlace::of(agent, id)?;
     let watch = Arc::new(Watch::default());
     let (sender, receiver) = channel();
+    let ended = Arc::clone(agent);
     let (own, agent, by, is_dry) = (Arc::clone(&watch), Arc::clone(agent), by.to_owned(), body.dry_run);
     let work = move || {
         let done = if is_dry { shown(&place, &by, &own) } else { carried_out(&agent, &place, &by, &own) };
@@ -236,6 +239,10 @@ pub(crate) fn remediate(
     begun.map_err(|error| Refusal::Broken(format!("no thread could be started: {}", in_words(&error))))?;
     match receiver.recv_timeout(waits::API_REPAIR.most) {
         Ok(done) => done,
+        Err(RecvTimeoutError::Disconnected) => {
+            ended.board().end_repair(id);
+            Err(Refusal::Broken("the repair ended unexpectedly; that is a defect".to_owned()))
+        }
         Err(_) if is_dry => {
             watch.cancel();
             Err(Refusal::Busy("looking at the place takes too long: try again".to_owned()))

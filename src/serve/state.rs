@@ -132,7 +132,7 @@ impl DeploymentState {
     /// Lets what is known be that of another time: the deployment is another one now, and has not been looked at.
     pub(crate) fn begin_anew(&mut self) {
         self.last_known.append(&mut self.places);
-        self.last = None;
+        (self.last, self.project, self.tree) = (None, None, None);
     }
 
     /// Takes note of a run that has ended.

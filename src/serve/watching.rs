@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Builder;
 use std::time::Instant;
 
@@ -21,6 +22,8 @@ use crate::{acknowledge, model};
 pub(crate) struct Watching {
     inbox: Arc<Inbox>,
     files: Option<Arc<FileWatch>>,
+    /// Whether files of this machine are among what is looked at.
+    has_files: Arc<AtomicBool>,
     engines: BTreeMap<Option<String>, EngineFollowing>,
 }
 
@@ -49,10 +52,14 @@ impl Watching {
                 (None, Some(text + "; see sysctl fs.inotify.max_user_instances"))
             }
         };
-        let (taken, known) = (Arc::clone(&inbox), files.clone());
-        let wait = move || wait_for_hints(&taken, known.as_deref(), &own, &hinted);
+        let has_files = Arc::new(AtomicBool::new(false));
+        let (taken, known, wanted) = (Arc::clone(&inbox), files.clone(), Arc::clone(&has_files));
+        let is_blind = move || {
+            wanted.load(Ordering::Relaxed) && known.as_ref().is_none_or(|files| files.blind().is_some())
+        };
+        let wait = move || wait_for_hints(&taken, &is_blind, &own, &hinted);
         Builder::new().name("hints".to_owned()).spawn(wait)?;
-        Ok((Self { inbox, files, engines: BTreeMap::new() }, warning))
+        Ok((Self { inbox, files, has_files, engines: BTreeMap::new() }, warning))
     }
 
     /// Prepares a look at places: what they visit is watched, and their engines are followed.
@@ -67,9 +74,11 @@ impl Watching {
                 files.directory(&project.root.join(baseline::PATH), false);
             }
         }
+        let is_of_files = |aim: &Aim| aim.server().is_none() && aim.is_machine();
+        self.has_files.store(aims.iter().any(is_of_files), Ordering::Relaxed);
         self.engines.retain(|target, _| aims.iter().any(|aim| aim.target == *target));
         for aim in aims {
-            if aim.server().is_none() && aim.is_machine() {
+            if is_of_files(aim) {
                 aim.visitor = self.files.clone().map(|files| files as Arc<dyn Visitor>);
             }
             let is_followed = self.engines.contains_key(&aim.target);
@@ -87,11 +96,11 @@ impl Watching {
 }
 
 /// Waits for hints until the end, and tells of each burst of them once: not of more than one in [`waits::HINTED`].
-fn wait_for_hints(inbox: &Inbox, files: Option<&FileWatch>, own: &Path, hinted: &dyn Fn(HintSource)) {
+fn wait_for_hints(inbox: &Inbox, is_blind: &dyn Fn() -> bool, own: &Path, hinted: &dyn Fn(HintSource)) {
     let mut quiet_until = Instant::now();
     let mut pending: Option<HintSource> = None;
     loop {
-        let is_blind = files.is_none_or(|files| files.blind().is_some());
+        let is_blind = is_blind();
         let most = if is_blind { waits::POLL.most } else { waits::TIMETABLE.most };
         let deadline = if pending.is_some() { quiet_until } else { Instant::now() + most };
         let batch = inbox.next(deadline);

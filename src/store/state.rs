@@ -183,6 +183,10 @@ mod tests {
         let dir = path.parent().unwrap();
         std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o777)).unwrap();
         assert!(why().contains("others may write"));
+        // Who may write it may have taken it away, too.
+        std::fs::rename(&path, dir.join("away")).unwrap();
+        assert!(why().contains("others may write"));
+        std::fs::rename(dir.join("away"), &path).unwrap();
         std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
         git(root.path(), &["init", "--quiet"]);
         assert_eq!(read(), Some(vec![7]));

@@ -241,7 +241,7 @@ fn whose_baseline_counts_is_judged_by_the_caller() {
     drop(worker);
     // What a worker says of a signature makes none.
     let key = project.path("audit/state/fleet/worker_key");
-    let with_check = |status: &'static str, args: &[&str]| {
+    let with_checks = |status: &'static str, places: &[usize], args: &[&str]| {
         answered_with(
             &project,
             &redis,
@@ -257,20 +257,23 @@ fn whose_baseline_counts_is_judged_by_the_caller() {
                     check["error"] = "signed by nobody whom the worker knows".into();
                     (report["overall"], report["exit_code"]) = ("FAIL".into(), 1.into());
                 }
-                report["checks"].as_array_mut().unwrap().insert(1, check);
+                let checks = report["checks"].as_array_mut().unwrap();
+                places.iter().for_each(|at| checks.insert((*at).min(checks.len()), check.clone()));
                 result["body"] = report.to_string().into();
                 let signature = signed(&result, &key);
                 (result, Some(signature))
             },
         )
     };
-    for (status, args, code) in [
-        ("PASS", &["--require-signature"][..], 1),
-        ("PASS", &[], 0),
-        ("ERROR", &[], 1),
-        ("ERROR", &["--require-signature"], 1),
+    for (status, places, args, code) in [
+        ("PASS", &[1][..], &["--require-signature"][..], 1),
+        ("PASS", &[99], &["--require-signature"], 1),
+        ("PASS", &[0, 2], &["--require-signature"], 1),
+        ("PASS", &[1], &[], 0),
+        ("ERROR", &[1], &[], 1),
+        ("ERROR", &[1], &["--require-signature"], 1),
     ] {
-        let ran = with_check(status, args);
+        let ran = with_checks(status, places, args);
         assert_eq!(ran.code(), code, "{status} {args:?}: {}{}", ran.out(), ran.err());
         let ids: Vec<String> = ran.report()["checks"]
             .as_array()

@@ -87,6 +87,26 @@ fn what_a_server_has_lost_is_sent_again() {
 }
 
 #[test]
+fn entries_that_a_reader_has_deleted_are_not_sent_again() {
+    let project = Project::accepted();
+    let redis = Redis::start("");
+    let host = redis.host_file("");
+    let mut watcher = watching(&project, &host, &[]);
+    project.file(ORDER, "x = 1\n");
+    watcher.wait_for_subject(0, "drift.detected", "qr_ordering");
+    wait_until(|| numbers_at(&redis) == [1, 2]);
+    watcher.end();
+    let read = redis.ask(&["XRANGE", "drift.detected", "-", "+"]);
+    let entry = read.split_whitespace().next().unwrap().trim_matches(|c: char| !c.is_ascii_digit());
+    assert_eq!(redis.ask(&["XDEL", "drift.detected", entry]), "1", "{read}");
+    let mut watcher = watching(&project, &host, &[]);
+    project.file(ORDER, "x = 2\n");
+    watcher.wait_for(0, |event| event["subject"] == "qr_ordering");
+    wait_until(|| numbers_at(&redis).contains(&4));
+    assert_eq!(numbers_at(&redis), [1, 3, 4]);
+}
+
+#[test]
 fn an_entry_that_is_refused_waits_and_follows_in_order() {
     let project = Project::accepted();
     let redis = Redis::start("");

@@ -258,7 +258,7 @@ impl AgentInput {
         let of_tree = signers.clone().or_else(|| of_file.clone().filter(|_| named.is_some()));
         let demand = SignatureDemand { signers: of_tree, is_required: given.is_required };
         let demand_fetched = SignatureDemand { signers: signers.or(of_file), ..demand.clone() };
-        if host.requires_signed_commits() && demand_fetched.signers.is_none() {
+        if trust.is_some() && host.requires_signed_commits() && demand_fetched.signers.is_none() {
             let failure = Failure::new(format!(
                 "{} requires signed commits, and nothing says who may sign",
                 host.name()

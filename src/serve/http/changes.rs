@@ -108,10 +108,13 @@ impl ChangeLog {
             self.shift();
             (file, _) = self.begin()?;
         }
+        let before = file.metadata()?.len();
         let written = file.write_all(&line);
-        // A half of a line is not gone on with.
-        let size = file.metadata()?.len();
-        *open = written.is_ok().then_some((file, size));
+        if written.is_err() {
+            // A half of a line is not gone on with.
+            let _ = file.set_len(before);
+        }
+        *open = written.is_ok().then_some((file, before + line.len() as u64));
         written
     }
 
