@@ -282,10 +282,7 @@ pub(crate) fn acknowledge(
     }
     let place = agent.board().incident(id).cloned().ok_or_else(unknown_event)?;
     let store_root = agent.store_root(&place.deployment);
-    let project = agent.states().get(&place.deployment).and_then(|state| state.project.clone());
-    let project = project.ok_or_else(|| {
-        Refusal::Conflict("no run has ended since the start: try again when one has".to_owned())
-    })?;
+    let project = agent.project(&place.deployment).ok_or_else(no_run)?;
     // A run that ends now, and another acknowledgement, come before this one or after it.
     let _alone = state::hold(&store_root, place.last.target.as_deref(), &|| false)
         .map_err(|failure| Refusal::Conflict(format!("{}: try again", failure.in_one_line())))?;
