@@ -39,7 +39,7 @@ fn of_unreadable(obstacle: Obstacle) -> Option<&'static str> {
     match obstacle {
         Obstacle::NoRights => Some("driftlock runs as a user who may not read it"),
         Obstacle::Moving => Some("a deploy is under way, or a program writes there all the time"),
-        Obstacle::NoFile | Obstacle::NoEngine => None,
+        Obstacle::NoFile => None,
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     Execution, FileChange, FilePlace, Host, HostError, Layout, Phase, PlaceState, Published, Query,
     StreamEnd, SystemFacts, Watch, amend, content, files, modules, postgres, system,
 };
-use crate::model::{Glob, Obstacle, Reason};
+use crate::model::{Glob, Reason};
 
 /// This machine, with the project's tree where its layout says.
 #[derive(Debug)]
@@ -100,10 +100,9 @@ impl LocalHost {
         let other = || queries.iter().zip(answers).find(lists).map(|(_, answer)| answer);
         Some(match listed.or_else(other) {
             Some(Answer::Containers(ContainersAnswer::Seen { published, .. })) => Ok(published.clone()),
-            Some(Answer::Containers(ContainersAnswer::NoEngine(why))) => {
-                Err(Reason::of(Some(Obstacle::NoEngine), why.as_str()))
-            }
-            Some(Answer::Containers(ContainersAnswer::Unreachable(why))) => Err(why.as_str().into()),
+            Some(Answer::Containers(
+                ContainersAnswer::NoEngine(why) | ContainersAnswer::Unreachable(why),
+            )) => Err(why.as_str().into()),
             _ => Err("the engine was not asked".into()),
         })
     }

@@ -11,8 +11,6 @@ pub enum Obstacle {
     Moving,
     /// Something else stands there than a file.
     NoFile,
-    /// There is no container engine.
-    NoEngine,
 }
 
 /// Why something could not be looked at.

@@ -73,9 +73,7 @@ impl Section for Ports {
         match published {
             Some(Ok(published)) => name_containers(&mut known, &published),
             Some(Err(why)) => {
-                // Where there is no engine, there are no ports of its containers.
-                let least = u64::from(why.obstacle() != Some(Obstacle::NoEngine));
-                let count = lack_engine(&mut known, ask, &why).max(least);
+                let count = lack_engine(&mut known, ask, &why).max(1);
                 let reason = why.behind("ports that only the engine tells of, because it could not be asked");
                 unasked = Some((count, reason));
             }

@@ -9,8 +9,8 @@ use crate::host::disk::Disk;
 use crate::host::mounts::Running;
 use crate::host::{Container, ContainerLimits, ContainerQuery, ContainersAnswer, Layout, Published};
 use crate::model::{
-    ContentsState, EnvironmentNames, LeftOut, Mount, MountView, Obstacle, PublishedPort, Reason, Unit,
-    any_match, full_image_name,
+    ContentsState, EnvironmentNames, LeftOut, Mount, MountView, PublishedPort, Reason, Unit, any_match,
+    full_image_name,
 };
 
 /// An engine's answer, before compose files are looked for.
@@ -89,8 +89,7 @@ impl Gathered {
     pub(in crate::host) fn published(&self) -> Result<Published, Reason> {
         match self {
             Self::Seen(_, _, published) => Ok(published.clone()),
-            Self::NoEngine(why) => Err(Reason::of(Some(Obstacle::NoEngine), why.as_str())),
-            Self::Unreachable(why) => Err(why.as_str().into()),
+            Self::NoEngine(why) | Self::Unreachable(why) => Err(why.as_str().into()),
         }
     }
 
