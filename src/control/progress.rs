@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 /// What an observation is doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,6 +29,7 @@ impl Phase {
 #[derive(Debug, Default)]
 pub struct Watch {
     cancelled: Arc<AtomicBool>,
+    unfinished: Arc<AtomicUsize>,
     phase: AtomicU8,
     files: AtomicU64,
     bytes: AtomicU64,
@@ -39,7 +40,8 @@ impl Watch {
     /// of its own.
     #[must_use]
     pub fn child(&self) -> Self {
-        Self { cancelled: Arc::clone(&self.cancelled), ..Self::default() }
+        let (cancelled, unfinished) = (Arc::clone(&self.cancelled), Arc::clone(&self.unfinished));
+        Self { cancelled, unfinished, ..Self::default() }
     }
 
     /// Asks the observation to end as soon as it can, and every other one that shares its cancelling.
@@ -51,6 +53,18 @@ impl Watch {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Says that something has been made elsewhere that must be removed also where the observation is cancelled: until the guard is
+    /// dropped.
+    pub(crate) fn unfinished(&self) -> Unfinished {
+        self.unfinished.fetch_add(1, Ordering::SeqCst);
+        Unfinished(Arc::clone(&self.unfinished))
+    }
+
+    /// Whether something is left to remove.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.unfinished.load(Ordering::SeqCst) > 0
     }
 
     /// Says what the observation is doing from now on.
@@ -78,6 +92,15 @@ impl Watch {
     pub(crate) fn count(&self, bytes: u64) {
         self.files.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Something that was made elsewhere and is not removed yet.
+pub(crate) struct Unfinished(Arc<AtomicUsize>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -67,6 +67,7 @@ waits! {
     NOTIFY_COMMAND_SAID = wait("the last words of a command that has ended", 1, "nothing more");
     NOTIFY_GRACE = moment("commands that are told to end", 300, "they are left");
     INTERRUPTED = wait("the end of what goes on after SIGINT or SIGTERM", 2, "the process ends");
+    UNFINISHED = wait("the removal of a container that driftlock has made, after SIGINT or SIGTERM", 30, "the process ends");
     TERRAFORM_AFTERMATH = wait("a child of Terraform that holds its output once it has ended", 1, "what was said counts");
     TERRAFORM_SOON = wait("a Terraform whose output is not read any more", 2, "it is told to end");
     TERRAFORM_ASKED = wait("a Terraform that was told to end, before it is told again", 5, "it is told again");

@@ -20,6 +20,13 @@ fn tried(project: &Project, engine: &str) -> (i32, Value) {
 
 const NOWHERE: &str = "unix:///nowhere.sock";
 
+/// What is tried on a container of its own.
+const IN_A_CONTAINER: [&str; 3] = [
+    "a link whose target a container has mounted is switched",
+    "a file that a container has mounted is replaced",
+    "a file in a container is other than the baseline has it",
+];
+
 /// What was done and ended so.
 fn with_status(told: &Value, status: &str) -> Vec<String> {
     let all = told["alterations"].as_array().unwrap().iter();
@@ -52,6 +59,12 @@ fn every_alteration_is_noticed_and_the_project_is_left_alone() {
     let text = project.driftlock(&["selftest"]).env("DOCKER_HOST", NOWHERE).output().unwrap();
     let text = String::from_utf8(text.stdout).unwrap();
     assert!(text.contains("[SKIP] containers are not as accepted: not tried: "), "{text}");
+    for what in IN_A_CONTAINER {
+        let line = text.lines().find(|line| line.contains(what)).unwrap();
+        let no_engine = "not tried: there is no socket at unix:///nowhere.sock";
+        assert!(line.starts_with("[SKIP] ") && line.ends_with(no_engine), "{line}");
+    }
+    assert_eq!(told["not_tried"].as_u64().unwrap(), with_status(&told, "not tried").len() as u64);
     assert!(text.ends_with("not tried\nSELFTEST: PASS\n"), "{text}");
 }
 
@@ -95,6 +108,9 @@ fn containers_are_tried_against_what_runs() {
     ] {
         assert!(noticed.iter().any(|one| one == what), "{what}: {told:#}");
     }
+    // This engine makes no container.
+    let not_tried = with_status(&told, "not tried");
+    assert!(IN_A_CONTAINER.iter().all(|what| not_tried.iter().any(|one| one == what)), "{told:#}");
 }
 
 #[test]

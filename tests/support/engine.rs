@@ -102,6 +102,11 @@ impl FakeEngine {
         std::mem::take(&mut self.calls.lock().unwrap())
     }
 
+    /// Waits until a call was made whose path begins so.
+    pub(crate) fn wait_for(&self, start: &str) {
+        super::wait_until(|| self.calls.lock().unwrap().iter().any(|path| path.starts_with(start)));
+    }
+
     /// Waits until it was called.
     pub(crate) fn wait_for_a_call(&self) {
         super::wait_until(|| !self.calls.lock().unwrap().is_empty());
@@ -155,8 +160,13 @@ fn head_of(stream: &mut UnixStream) -> Option<String> {
 /// Sends a request to a real engine and gives the client its answer; the connection ends after it.
 fn pass_on(stream: &mut UnixStream, socket: &Path, head: &str) -> std::io::Result<()> {
     let mut engine = UnixStream::connect(socket)?;
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())
+    });
     let head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
     engine.write_all(head.as_bytes())?;
+    std::io::copy(&mut stream.take(length.unwrap_or(0)), &mut engine)?;
     std::io::copy(&mut engine, stream)?;
     stream.shutdown(Shutdown::Both)
 }

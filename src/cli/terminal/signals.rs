@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -15,6 +15,8 @@ use crate::host::Watch;
 
 /// How long the work may take to end by itself.
 const GRACE: Duration = waits::INTERRUPTED.most;
+/// The interval in which it is looked whether something is left to remove.
+const POLL: Duration = Duration::from_millis(20);
 
 /// Whether the user ended the run, and the watch that tells the work so.
 #[derive(Clone, Default)]
@@ -41,8 +43,13 @@ impl Interrupt {
     fn receive(&self, code: u8) {
         let second = self.code.swap(code, Ordering::SeqCst) != 0;
         self.watch.cancel();
+        let watch = Arc::clone(&self.watch);
         let grace = move || {
             std::thread::sleep(GRACE);
+            let since = Instant::now();
+            while watch.is_unfinished() && since.elapsed() < waits::UNFINISHED.most {
+                std::thread::sleep(POLL);
+            }
             std::process::exit(code.into());
         };
         if second || self.waiting.load(Ordering::SeqCst) || Builder::new().spawn(grace).is_err() {

@@ -136,6 +136,15 @@ impl EngineApi {
         self.read(Method::POST, path, sent.to_string().into()).await
     }
 
+    /// Sends bytes to `path`, and reads the answer to its end.
+    ///
+    /// # Errors
+    /// As [`EngineApi::get`].
+    pub(super) async fn send(&self, method: Method, path: &str, sent: Bytes) -> Result<Bytes, CallError> {
+        let answer = self.answer(method, path, sent).await?;
+        Ok(timeout(DEADLINE * 2, answer.into_body().collect()).await??.to_bytes())
+    }
+
     /// Has what stands at `path` removed.
     ///
     /// # Errors
@@ -150,9 +159,7 @@ impl EngineApi {
         path: &str,
         sent: Bytes,
     ) -> Result<T, CallError> {
-        let answer = self.answer(method, path, sent).await?;
-        let body = timeout(DEADLINE * 2, answer.into_body().collect()).await??.to_bytes();
-        Ok(serde_json::from_slice(&body)?)
+        Ok(serde_json::from_slice(&self.send(method, path, sent).await?)?)
     }
 
     /// A header of the answer to a call that has no body.

@@ -76,13 +76,15 @@ async fn looked_into(
     image: &str,
     watch: &Watch,
 ) -> Result<Vec<(String, ContentsState)>, CallError> {
+    let _unfinished = watch.unfinished();
     let name = format!("driftlock-{:016x}", RandomState::new().build_hasher().finish());
     let wanted = json!({
         "Image": image,
         // It is never started, and an image need not say what a container of it runs.
         "Cmd": ["driftlock never starts this"],
         "Labels": { LABEL: image },
-        "HostConfig": { "NetworkMode": "none" },
+        // A check beside this one leaves it out.
+        "HostConfig": { "NetworkMode": "none", "AutoRemove": true },
     });
     let created = engine.post::<Created>(&format!("/containers/create?name={name}"), &wanted).await;
     let mut contents = Vec::new();

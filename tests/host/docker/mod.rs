@@ -15,6 +15,7 @@ pub(super) mod needs_docker {
     pub(super) mod containers;
     mod image_names;
     mod over_tls;
+    pub(super) mod selftest;
 
     #[path = "."]
     mod needs_compose {

@@ -12,6 +12,7 @@ use super::super::needs_docker::container_mounts::{
 };
 use super::super::needs_docker::container_ports::{by_name, listening};
 use super::super::needs_docker::containers::always_restarting;
+use super::super::needs_docker::selftest::proves_and_leaves_nothing;
 use crate::support::deploy::program;
 use crate::support::docker::{Stage, check_of};
 use crate::support::needs;
@@ -194,4 +195,13 @@ fn ports_that_podman_publishes_carry_the_names_of_containers_also_those_of_a_ran
     // One that is known is inspected for its ports alone.
     let report = stage.check(&["--only", "container_networks"]).1;
     assert_eq!(check_of(&report, "container_networks")["status"], "PASS", "{report:#}");
+}
+
+#[test]
+fn selftest_proves_the_same_with_podman() {
+    let host = service();
+    let stage = Stage::at(Some(&host));
+    let socket =
+        host.strip_prefix("unix://").unwrap_or_else(|| needs::absent(needs::PODMAN, "it has no socket"));
+    proves_and_leaves_nothing(&stage, std::path::Path::new(socket));
 }

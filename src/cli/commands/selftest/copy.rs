@@ -72,6 +72,23 @@ impl Copy {
         Ok(copy)
     }
 
+    /// A project that somebody made up, with the baseline of its files, beside an engine; nothing of that is in the baseline.
+    ///
+    /// # Errors
+    /// When it cannot be written or looked at.
+    pub(crate) fn invented(
+        config: Config,
+        nodes: Vec<(PathBuf, Node)>,
+        engine: Engine,
+        watch: &Watch,
+    ) -> Result<Self, Failure> {
+        let mut copy = Self::empty(files_alone(&config), engine)?;
+        copy.nodes.extend(nodes);
+        copy.accept(watch)?;
+        copy.config = config;
+        Ok(copy)
+    }
+
     /// A copy that holds nothing but the baseline of the containers that `engine` runs; `Err` says why there is none.
     pub(crate) fn of_containers(project: &Project, engine: Engine, watch: &Watch) -> Result<Self, Failure> {
         let docker = project.config.docker.clone().unwrap_or_default();
@@ -206,6 +223,20 @@ impl Copy {
             }
         }
         self.put_back()
+    }
+
+    /// Writes a lock file beside those of the baseline.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn lock(&mut self, section: SectionId, bytes: &[u8]) -> Result<(), Failure> {
+        for name in crate::section::find(section).iter().flat_map(|section| section.lock_files()) {
+            let path = Path::new(baseline::PATH).join(name);
+            let node = Node::File(bytes.to_owned());
+            write(&self.root().join(&path), &node).map_err(|error| Failure::at(&path, &error))?;
+            self.nodes.insert(path, node);
+        }
+        Ok(())
     }
 
     fn source(&self) -> Source {

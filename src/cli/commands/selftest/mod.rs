@@ -5,6 +5,7 @@ mod containers;
 mod copy;
 mod files;
 mod modules;
+mod running;
 mod system;
 
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use crate::config::Config;
 use crate::control::waits;
 use crate::error::Failure;
 use crate::host::Watch;
-use crate::host::docker::discover;
+use crate::host::docker::{Engine, discover};
 use crate::model::{CheckResult, ExitCode, SectionId, Status, escaped, in_words, judge};
 use crate::section::SECTIONS;
 
@@ -32,8 +33,9 @@ const LONGEST: Duration = waits::SELFTEST.most;
 /// Alter a small copy of the project in every way that counts, and see that each is noticed
 ///
 /// Copies a few compose files, addon modules and other files into a temporary directory, makes them a baseline, and
-/// checks: as copied, after each alteration, and after it was undone. The project itself is only read. Exit code 0:
-/// every alteration was noticed and nothing else; 1: one was not, or nothing could be tried.
+/// checks: as copied, after each alteration, and after it was undone. The project itself is only read. Where an engine
+/// runs here, a container of its own is made without a network, mounted files are replaced under it, and it is removed
+/// with its image. Exit code 0: every alteration was noticed and nothing else; 1: one was not, or nothing could be tried.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -78,7 +80,8 @@ struct Outcome {
 
 pub(crate) fn run(session: &Session, args: &SelftestArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let project = session.project()?;
-    let laboratory = Laboratory { interrupt, watch: &interrupt.watch, begun: Instant::now() };
+    let engine = discover::find(&session.control.environment);
+    let laboratory = Laboratory { interrupt, watch: &interrupt.watch, engine, begun: Instant::now() };
     let mut trials = Vec::new();
     let copy = Copy::of(&project, laboratory.watch)?;
     let copied = described(&copy);
@@ -90,13 +93,14 @@ pub(crate) fn run(session: &Session, args: &SelftestArgs, interrupt: &Interrupt)
     }
     laboratory.carry_out(&copy, files::all(&copy), &mut trials)?;
     drop(copy);
-    match Copy::of_containers(&project, discover::find(&session.control.environment), laboratory.watch) {
+    match Copy::of_containers(&project, laboratory.engine.clone(), laboratory.watch) {
         Ok(copy) => laboratory.carry_out(&copy, containers::all(&copy), &mut trials)?,
         Err(failure) => {
             let why = failure.in_one_line();
             trials.push(Trial::not_tried("containers are not as accepted", String::new(), why));
         }
     }
+    running::carry_out(&laboratory, &project, &mut trials)?;
     match Copy::of_system(&project, laboratory.watch) {
         Ok(Some(copy)) => laboratory.carry_out(&copy, system::all(&copy), &mut trials)?,
         Ok(None) => {}
@@ -146,6 +150,7 @@ fn described(copy: &Copy) -> Vec<String> {
 struct Laboratory<'a> {
     interrupt: &'a Interrupt,
     watch: &'a Watch,
+    engine: Engine,
     begun: Instant,
 }
 
@@ -225,18 +230,28 @@ impl Trial {
     /// What the check that must notice an alteration made of it: it must not pass, must name the altered subject, and the
     /// call as a whole must not end as if all were well.
     fn of(alteration: &Alteration, path: String, checks: &[CheckResult]) -> Self {
-        let its = checks.iter().find(|check| check.id == alteration.check);
         let names = |check: &CheckResult| {
             let is_its = |place: &Vec<u8>| check.findings.iter().any(|finding| finding.place == *place);
             alteration.place.as_ref().is_none_or(is_its)
         };
+        Self::judged(alteration.what, path, alteration.check, names, checks)
+    }
+
+    /// The same where `names` tells whether the check names what was altered.
+    fn judged(
+        what: &str,
+        path: String,
+        check: &'static str,
+        names: impl Fn(&CheckResult) -> bool,
+        checks: &[CheckResult],
+    ) -> Self {
+        let its = checks.iter().find(|result| result.id == check);
         let noticed =
             its.is_some_and(|check| !matches!(check.status(), Status::Pass | Status::Skip) && names(check));
         let noticed = noticed && judge(checks).exit != ExitCode::Pass;
-        let what = alteration.what.to_owned();
+        let what = what.to_owned();
         let verdict = its.map(|check| check.status().word());
-        let reason =
-            (!noticed).then(|| its.map_or_else(|| format!("{} did not run", alteration.check), told));
+        let reason = (!noticed).then(|| its.map_or_else(|| format!("{check} did not run"), told));
         Self { what, path, status: if noticed { "noticed" } else { "not noticed" }, verdict, reason }
     }
 
