@@ -416,4 +416,69 @@ mod tests {
             }
         }
     }
+
+    /// An archive of entries without content: name, letter and target of each.
+    fn entries(all: &[(&str, u8, &str)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (name, letter, target) in all {
+            let mut header = [0; 512];
+            let mut put =
+                |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
+            put(0, name);
+            put(124, "00000000000");
+            put(148, "        ");
+            put(157, target);
+            put(257, "ustar");
+            header[156] = *letter;
+            let sum: u32 = header.iter().map(|&b| u32::from(b)).sum();
+            header[148..154].copy_from_slice(format!("{sum:06o}").as_bytes());
+            bytes.extend(header);
+        }
+        bytes.resize(bytes.len() + 1024, 0);
+        bytes
+    }
+
+    #[test]
+    fn devices_are_named_and_hard_links_lead_nowhere_else() {
+        let disk = entries(&[
+            ("top/", b'5', ""),
+            ("top/character", b'3', ""),
+            ("top/block", b'4', ""),
+            ("top/fifo", b'6', ""),
+            ("top/nowhere", b'1', "top/none"),
+            ("top/to_device", b'1', "top/character"),
+            ("top/odd", b'Z', ""),
+        ]);
+        let disk = read(&disk, "/mnt/top", 512).unwrap();
+        for name in ["character", "block", "fifo", "nowhere", "to_device", "odd"] {
+            let seen = disk.file(&Path::new("/mnt/top").join(name), &Watch::default()).unwrap();
+            assert!(matches!(seen, Seen::Unreadable(_)), "{name}: {seen:?}");
+        }
+        for (target, why) in [
+            ("../etc/shadow", TarError::Climbs),
+            ("/etc/shadow", TarError::Climbs),
+            ("etc/shadow", TarError::Foreign),
+        ] {
+            let bytes = entries(&[("top/", b'5', ""), ("top/shadow", b'1', target)]);
+            assert_eq!(read(&bytes, "/mnt/top", 512).map(drop), Err(why), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_size_beyond_all_archives_is_an_error() {
+        for size in ["9223372036854775808", "18446744073709551615", "99999999999999999999"] {
+            let record = format!(" size={size}\n");
+            let record = format!("{}{record}", record.len() + 2);
+            let mut bytes = entries(&[("top/x", b'x', "")]);
+            bytes.truncate(512);
+            bytes[124..136].copy_from_slice(format!("{:011o}\0", record.len()).as_bytes());
+            bytes[148..156].copy_from_slice(b"        ");
+            let sum: u32 = bytes.iter().map(|&b| u32::from(b)).sum();
+            bytes[148..154].copy_from_slice(format!("{sum:06o}").as_bytes());
+            bytes.extend(record.bytes());
+            bytes.resize(1024, 0);
+            bytes.extend(entries(&[("top", b'0', "")]));
+            assert_eq!(read(&bytes, "/mnt/top", 512).map(drop), Err(TarError::Malformed), "{size}");
+        }
+    }
 }

@@ -238,7 +238,7 @@ impl Ahead {
             match key {
                 b"path" => self.name = Some(value.to_vec()),
                 b"linkpath" => self.link = Some(value.to_vec()),
-                b"size" => self.size = Some(decimal(value)? as u64),
+                b"size" => self.size = Some(size(value)?),
                 key if key.starts_with(b"GNU.sparse.") => self.is_sparse = true,
                 _ => {}
             }
@@ -250,6 +250,12 @@ impl Ahead {
 
 fn content(size: u64, of: Content) -> State {
     State::Content { left: size, pad: size.next_multiple_of(BLOCK as u64) - size, of }
+}
+
+/// A size that leaves room for what is counted with it.
+fn size(digits: &[u8]) -> Result<u64, TarError> {
+    let size = decimal(digits)? as u64;
+    if i64::try_from(size).is_ok() { Ok(size) } else { Err(TarError::Malformed) }
 }
 
 fn decimal(digits: &[u8]) -> Result<usize, TarError> {

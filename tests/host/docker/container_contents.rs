@@ -381,7 +381,16 @@ fn looking_changes_nothing_in_the_tree_and_nothing_on_the_engine() {
     std::fs::remove_dir_all(&data).unwrap();
     stage.run(&["check"]);
     let before = (tree(&stage), engine(&stage));
-    for args in [&["check"][..], &["check", "--only", "container_contents"], &["check", "--image", &image]] {
+    let of_web = format!("container_contents/{web}:/mnt/addons/shop");
+    for args in [
+        &["check"][..],
+        &["check", "--only", "container_contents"],
+        &["check", "--image", &image],
+        &["explain", "shop/order.py"],
+        &["explain", &web],
+        &["explain", &of_web],
+        &["selftest"],
+    ] {
         stage.run(args);
         assert_eq!((tree(&stage), engine(&stage)), before, "{args:?}");
     }

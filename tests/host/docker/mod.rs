@@ -5,6 +5,7 @@ mod fake_engine;
 /// Every test in here needs what the module is named for; see `support::needs`.
 #[path = "."]
 pub(super) mod needs_docker {
+    mod bad_input;
     pub(crate) mod container_contents;
     pub(crate) mod container_files;
     pub(crate) mod container_mounts;
@@ -15,6 +16,7 @@ pub(super) mod needs_docker {
     pub(super) mod containers;
     mod image_names;
     mod over_tls;
+    pub(crate) mod random_trials;
     pub(super) mod selftest;
 
     #[path = "."]

@@ -5,6 +5,8 @@ use crate::host::docker::needs_docker::container_contents::{
     baked, contents_by, each_change, engine, made, of_image, shell,
 };
 use crate::host::docker::needs_docker::container_files::{locked_and_compared, unlocked};
+use crate::host::docker::needs_docker::container_mounts::number;
+use crate::host::docker::needs_docker::random_trials::judged_as_read;
 use crate::support::docker::{Stage, check_of};
 use crate::support::needs;
 use crate::support::sshd::Server;
@@ -138,4 +140,11 @@ fn a_container_that_was_made_on_a_server_is_removed_whatever_ends_the_check() {
         assert_eq!(crate::support::ended(child).code(), code);
         assert_eq!(made(&stage, &image), "");
     }
+}
+
+#[test]
+fn mounts_and_contents_are_judged_over_ssh_as_the_container_reads_them_needs_root() {
+    needs::root();
+    let server = Server::start(|_| {});
+    judged_as_read(&AT, |stage| reach(stage, &server, ""), number("DRIFTLOCK_TRIALS").unwrap_or(2));
 }
