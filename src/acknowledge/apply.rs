@@ -101,7 +101,7 @@ pub fn apply_windows(checks: &mut [CheckResult], windows: &[ApprovedWindow], now
         for finding in check.findings.iter_mut().filter(|it| can_be(it) && it.is_open_drift()) {
             let covering = windows.iter().find(|it| it.covers(id, &finding.subject.key, now));
             let Some(window) = covering else { continue };
-            finding.disposition = Disposition::Acknowledged(Waiver {
+            finding.disposition = Disposition::Approved(Waiver {
                 reason: format!("approved: {}", window.reference),
                 by: window.reference.clone(),
                 since: window.from.text.clone(),

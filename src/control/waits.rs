@@ -101,6 +101,7 @@ waits! {
     HINTED = wait("the next run of a watched deployment because of a hint, after one", 5, "the run");
     TIMETABLE = wait("the next look of the agent at its timetable: clocks are set, machines sleep", 60, "the look");
     AGENT_END = wait("runs that are under way when the agent is asked to end", 4, "they are left behind; the process ends");
+    LAST_LOOK = wait("the look at what a repair has done, which has taken longer than it may", 60, "the repair is escalated");
     AGENT_CONNECT = wait("a server that the agent connects to, with its login", 10, "its place is an ERROR");
     TOKENS = wait("another one that changes the agent's tokens", 10, "an error");
     HTTP_HEAD = wait("a client of the agent: its handshake, the head of its next request", 10, "its connection is closed");

@@ -75,6 +75,9 @@ pub(crate) struct EventEvidence {
     /// Why a subject, or a check, could not be looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+    /// The change in whose window drift lies, so that it counts as approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) approved: Option<String>,
     /// Who repaired: a person, or the policy that had it done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) by: Option<String>,
@@ -234,6 +237,7 @@ impl Event {
         self.fingerprint = Some(finding.fingerprint(check).to_string());
         self.diff.clone_from(&finding.diff);
         self.evidence.reason = finding.reason.as_deref().map(|why| text(why.as_bytes()));
+        self.evidence.approved = finding.approved().map(|change| text(change.as_bytes()));
         self.fields = fields(finding);
         self.field = self.fields.first().cloned();
         let part = finding.parts.first();

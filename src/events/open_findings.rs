@@ -26,6 +26,8 @@ pub(crate) struct OpenFindings {
     open: BTreeMap<Key, Event>,
     /// The first event of each, which the journal may not hold any more.
     first: BTreeMap<Key, FirstEvent>,
+    /// What a repair of it came to since the last look that saw a change.
+    tried: BTreeMap<Key, Event>,
     /// Where in the journal the last event of it is.
     position: JournalPosition,
 }
@@ -59,6 +61,9 @@ struct OpenFile {
     /// The first event of each that is open, in their order; files of earlier releases have none.
     #[serde(default)]
     first: Vec<FirstEvent>,
+    /// What repairs of those that are open came to.
+    #[serde(default)]
+    tried: Vec<Event>,
 }
 
 impl OpenFindings {
@@ -79,6 +84,7 @@ impl OpenFindings {
             all.first.extend(key_of(event).map(|key| (key, first)));
         }
         all.note(&written.open);
+        all.note(&written.tried);
         let since = journal::read_on(&journal::directory(root), &mut all.position)?;
         all.note(&since);
         Ok(all)
@@ -89,18 +95,24 @@ impl OpenFindings {
     /// # Errors
     /// When the file cannot be written.
     pub(crate) fn write(&self, root: &Path) -> io::Result<()> {
-        let (open, first) = self.last_events().map(|(last, first)| (last.clone(), first)).unzip();
-        let written = OpenFile { position: self.position.clone(), open, first };
+        let (open, first) = self.last_events().map(|(last, first, _)| (last.clone(), first)).unzip();
+        let tried = self.tried.values().cloned().collect();
+        let written = OpenFile { position: self.position.clone(), open, first, tried };
         let bytes = serde_json::to_vec(&written).map_err(io::Error::from)?;
         replace_file(&state::file(root, FILE, self.target.as_deref()), &bytes)
     }
 
-    /// The last event of each open finding, and what is known of its first.
-    pub(crate) fn last_events(&self) -> impl Iterator<Item = (&Event, FirstEvent)> {
+    /// The last event of each open finding, what is known of its first, and what a repair of it came to since.
+    pub(crate) fn last_events(&self) -> impl Iterator<Item = (&Event, FirstEvent, Option<&Event>)> {
         self.open.iter().map(|(key, last)| {
             let first = self.first.get(key).cloned();
-            (last, first.unwrap_or_else(|| FirstEvent::of(last)))
+            (last, first.unwrap_or_else(|| FirstEvent::of(last)), self.tried.get(key))
         })
+    }
+
+    /// The target that they are of.
+    pub(crate) fn target(&self) -> Option<&String> {
+        self.target.as_ref()
     }
 
     /// Notes events that were recorded up to a place in the journal.
@@ -114,8 +126,12 @@ impl OpenFindings {
             let Some(key) = key_of(event) else { continue };
             // What was tried of a finding changes nothing of what a look has seen.
             if matches!(event.event, Happened::Remediated | Happened::Escalated) {
+                if self.open.contains_key(&key) {
+                    self.tried.insert(key, event.clone());
+                }
                 continue;
             }
+            self.tried.remove(&key);
             if event.event == Happened::Resolved {
                 self.open.remove(&key);
                 self.first.remove(&key);
@@ -192,7 +208,9 @@ fn transition(before: Option<&Event>, mut event: Event, finding: &Finding) -> Op
     let is_acknowledged = finding.acknowledged().is_some();
     let was_acknowledged = before.is_some_and(|before| before.event == Happened::Acknowledged);
     let is_same = before.is_some_and(|before| before.fingerprint == event.fingerprint);
-    if is_same && is_acknowledged == was_acknowledged {
+    let is_approved_as_before =
+        before.is_some_and(|before| before.evidence.approved == event.evidence.approved);
+    if is_same && is_acknowledged == was_acknowledged && is_approved_as_before {
         return None;
     }
     event.event = match before {

@@ -269,6 +269,8 @@ pub enum Disposition {
     Active,
     /// Somebody answers for it, for a time: it is shown and does not count.
     Acknowledged(Waiver),
+    /// It lies in a window for which drift is approved: the same, and the change is who answers.
+    Approved(Waiver),
     /// It is known not to matter.
     Ignored,
 }
@@ -437,7 +439,18 @@ impl Finding {
     #[must_use]
     pub fn acknowledged(&self) -> Option<&Waiver> {
         match &self.disposition {
-            Disposition::Acknowledged(whose) if self.kind.is_drift() => Some(whose),
+            Disposition::Acknowledged(whose) | Disposition::Approved(whose) if self.kind.is_drift() => {
+                Some(whose)
+            }
+            _ => None,
+        }
+    }
+
+    /// The change in whose window it lies, where it is drift that counts for that reason no more.
+    #[must_use]
+    pub fn approved(&self) -> Option<&str> {
+        match &self.disposition {
+            Disposition::Approved(change) if self.kind.is_drift() => Some(&change.by),
             _ => None,
         }
     }

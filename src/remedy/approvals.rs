@@ -25,6 +25,12 @@ pub(crate) struct Approval {
     pub(crate) plan: String,
     /// The findings of it.
     pub(crate) subjects: Vec<String>,
+    /// Their fingerprints; approvals of earlier releases have none.
+    #[serde(default)]
+    pub(crate) fingerprints: Vec<String>,
+    /// When it was given, in seconds since 1970.
+    #[serde(default)]
+    pub(crate) since: i64,
     /// Who approved it.
     pub(crate) by: String,
     /// Until when, in seconds since 1970.
@@ -106,6 +112,8 @@ mod tests {
         let approval = |until| Approval {
             plan: plan.to_string(),
             subjects: Vec::new(),
+            fingerprints: Vec::new(),
+            since: clock::unix(),
             by: "ada".to_owned(),
             until,
             reason: "tested".to_owned(),

@@ -321,11 +321,17 @@ impl RemedyJob<'_> {
         repository.is_ok_and(|it| it.descends(commit, from, &Limit::soon()))
     }
 
-    /// Carries out a plan, looks again, and records what became of it. What was made worse is put back.
+    /// Carries out a plan, looks again, and records what became of it. What was made worse is put back. `watch` ends it between two
+    /// steps, and `end` the look at what was done: then a person has to look.
     ///
     /// # Errors
     /// When what is replaced cannot be kept, or the place cannot be looked at again.
-    pub(crate) fn carry_out(&self, prepared: &Prepared, watch: &Watch) -> Result<RemedyOutcome, Failure> {
+    pub(crate) fn carry_out(
+        &self,
+        prepared: &Prepared,
+        watch: &Watch,
+        end: &Watch,
+    ) -> Result<RemedyOutcome, Failure> {
         let Prepared { plan, examined } = prepared;
         let files: Vec<&FileStep> = plan.files().collect();
         let mut kept = None;
@@ -346,16 +352,15 @@ impl RemedyJob<'_> {
         }
         let fault = self.perform(prepared, watch).err();
         // Whatever was done is looked at, also where somebody wants to end it.
-        let end = Watch::default();
-        let after = self.look_after(plan, fault.is_none(), &end);
+        let after = self.look_after(plan, fault.is_none(), end);
         let mut outcome = Self::judge(plan, &examined.report, after.as_ref(), fault.as_ref());
         if let Ok(after) = &after
             && is_worse(plan, &examined.report, &after.report)
             && plan.files().next().is_some()
         {
-            let end_of_it = Self::put_back(prepared, &end);
+            let end_of_it = Self::put_back(prepared, end);
             // What was put back is not repaired, whatever the look before said.
-            let last = self.look(&end);
+            let last = self.look(end);
             outcome = Self::judge(plan, &examined.report, last.as_ref(), fault.as_ref());
             outcome.put_back(plan, &end_of_it);
         }

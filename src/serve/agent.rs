@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::board::Board;
+use uuid::Uuid;
+
+use super::api::Refusal;
+use super::board::{Board, Incident};
 use super::deployed::{DeploymentTree, Prepared, Setting, known_targets};
 use super::http::{Audience, StreamEvent};
 use super::mirror::{Mirror, MirrorError};
 use super::run::DeploymentRun;
 use super::schedule::{RunEnd, Timetable, Wish};
-use super::state::{DeploymentState, EndedRun, RunResult};
+use super::state::{DeploymentState, EndedRun, ReadProject, RunResult};
 use super::views::Timing;
 use super::watching::Watching;
 use crate::acknowledge::{self, Acknowledgement};
@@ -21,18 +25,21 @@ use crate::config::Deployment;
 use crate::control::clock::{self, Now, Started};
 use crate::control::waits;
 use crate::error::Failure;
-use crate::events::event::Event;
+use crate::events::event::{Event, EventEvidence, Happened, Scene};
 use crate::events::inbox::HintSource;
-use crate::events::journal::{self, JournalPosition};
+use crate::events::journal::{self, Journal, JournalPosition};
 use crate::events::open_findings::OpenFindings;
 use crate::host::Watch;
 use crate::model::{Digest, ExitCode, Report, judge, short_id};
 use crate::project::Project;
+use crate::remedy::approvals;
 use crate::store::state;
 
 /// How many places of one deployment are looked at at the same time.
 const PLACES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
 
+/// How many repairs, and looks at their steps, are under way at the same time.
+const REPAIRS: usize = 8;
 /// The interval between looks whether runs have ended.
 const POLL: Duration = Duration::from_millis(5);
 /// The directory of the mirror, in that of a deployment.
@@ -64,13 +71,72 @@ impl Plan {
     fn deployment(&self, name: &str) -> Option<&Deployment> {
         self.deployments.iter().find(|it| it.name == name)
     }
+
+    /// Prepares a run of a deployment: see [`Setting::prepare`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn prepare(
+        &self,
+        deployment: &Deployment,
+        tree: &DeploymentTree,
+        store_root: PathBuf,
+    ) -> Result<Prepared, Failure> {
+        self.setting.prepare(deployment, tree, store_root, self.retention_days)
+    }
 }
 
-/// A run that is under way.
+/// What a thread of the agent is at work on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Work {
+    /// A run of the deployment of that name.
+    Run(String),
+    /// A repair, or the look at what it would be, by an id of its own.
+    Repair(Uuid),
+}
+
+/// Work that is under way.
 struct Running {
     watch: Arc<Watch>,
+    /// Ends the look at what a repair has done.
+    last_look: Arc<Watch>,
     deadline: Instant,
     thread: Option<JoinHandle<()>>,
+    /// What is repaired, and by whom.
+    repair: Option<RepairNote>,
+}
+
+/// A repair that somebody has asked for.
+#[derive(Debug, Clone)]
+pub(super) struct RepairNote {
+    /// What is repaired.
+    pub(super) incident: Incident,
+    /// Who asked for it.
+    pub(super) by: String,
+    /// How long it may take.
+    pub(super) timeout: Duration,
+    /// Whether its steps are only shown.
+    pub(super) is_dry: bool,
+}
+
+/// All work that is under way.
+#[derive(Default)]
+struct AllRunning {
+    all: BTreeMap<Work, Running>,
+    /// No more is begun: the agent ends.
+    is_over: bool,
+}
+
+/// Takes a repair out of what is under way, however it ended.
+struct RepairEnd<'a>(&'a Agent, Uuid);
+
+impl Drop for RepairEnd<'_> {
+    fn drop(&mut self) {
+        let ended = held(&self.0.running).all.remove(&Work::Repair(self.1));
+        if let Some(note) = ended.and_then(|running| running.repair).filter(|note| !note.is_dry) {
+            self.0.board().end_repair(&note.incident.id);
+        }
+    }
 }
 
 /// The agent.
@@ -79,7 +145,7 @@ pub(crate) struct Agent {
     pub(crate) dir: PathBuf,
     plan: Mutex<Arc<Plan>>,
     timetable: Mutex<Timetable>,
-    running: Mutex<BTreeMap<String, Running>>,
+    running: Mutex<AllRunning>,
     states: Mutex<BTreeMap<String, DeploymentState>>,
     board: Mutex<Board>,
     /// The sources of hints of deployments that are watched, and what they told of since the last run began.
@@ -142,12 +208,19 @@ impl Agent {
 
     /// The project of a deployment, as the newest run read it.
     pub(crate) fn project(&self, deployment: &str) -> Option<Arc<Project>> {
-        self.states().get(deployment)?.project.clone()
+        Some(Arc::clone(&self.states().get(deployment)?.read.as_ref()?.project))
     }
 
     /// The tree that the newest run of a deployment looked at.
     pub(super) fn newest_tree(&self, deployment: &str) -> Option<DeploymentTree> {
-        self.states().get(deployment)?.tree.clone()
+        Some(self.states().get(deployment)?.read.as_ref()?.tree.clone())
+    }
+
+    /// The root of the policies of a project that count, as the newest run read them; `None` where there are none.
+    pub(super) fn policies_root(&self, deployment: &str) -> Option<PathBuf> {
+        let states = self.states();
+        let read = states.get(deployment)?.read.as_ref().filter(|read| read.is_covered)?;
+        Some(read.project.root.clone())
     }
 
     /// Keeps others from judging what was found, until what it gives is dropped: an acknowledgement and a run that ends would each
@@ -167,7 +240,9 @@ impl Agent {
         if self.plan().deployment(deployment).is_none() {
             return;
         }
-        self.board().note(deployment, event);
+        // Whoever begins to read the stream has heard of it before, or hears of it now.
+        let mut board = self.board();
+        board.note(deployment, event);
         for (audience, detail) in self.audiences.iter().zip([false, true]) {
             audience.send(&StreamEvent::of(deployment, event, detail));
         }
@@ -282,19 +357,22 @@ impl Agent {
         }
     }
 
-    /// Ends runs that take longer than they may.
+    /// Ends work that takes longer than it may.
     fn end_late(&self) {
         let now = Instant::now();
-        for run in held(&self.running).values().filter(|run| run.deadline <= now) {
-            run.watch.cancel();
+        for running in held(&self.running).all.values().filter(|running| running.deadline <= now) {
+            running.watch.cancel();
+            if running.deadline + waits::LAST_LOOK.most <= now {
+                running.last_look.cancel();
+            }
         }
     }
 
-    /// The time until the first of the runs that are under way must have ended.
+    /// The time until the first of the work that is under way must have ended.
     fn first_deadline(&self) -> Duration {
         let now = Instant::now();
         let running = held(&self.running);
-        let going_on = running.values().filter(|run| !run.watch.is_cancelled());
+        let going_on = running.all.values().filter(|run| !run.watch.is_cancelled());
         going_on.map(|run| run.deadline.saturating_duration_since(now)).min().unwrap_or(Duration::MAX)
     }
 
@@ -346,16 +424,104 @@ impl Agent {
 
     fn end_runs(&self) {
         held(&self.watching).clear();
-        let mut running = std::mem::take(&mut *held(&self.running));
-        for run in running.values() {
-            run.watch.cancel();
+        let mut running = {
+            let mut running = held(&self.running);
+            running.is_over = true;
+            std::mem::take(&mut running.all)
+        };
+        for it in running.values() {
+            it.watch.cancel();
         }
-        let until = Instant::now() + waits::AGENT_END.most;
-        for thread in running.values_mut().filter_map(|run| run.thread.take()) {
-            while !thread.is_finished() && Instant::now() < until {
+        let now = Instant::now();
+        let (look, end) = (now + waits::INTERRUPTED.most, now + waits::AGENT_END.most);
+        for it in running.values_mut() {
+            let Some(thread) = it.thread.take() else { continue };
+            while !thread.is_finished() && Instant::now() < end {
+                if look <= Instant::now() {
+                    it.last_look.cancel();
+                }
                 std::thread::sleep(POLL);
             }
+            if let Some(note) = it.repair.as_ref().filter(|note| !note.is_dry && !thread.is_finished()) {
+                self.leave_behind(note);
+            }
         }
+    }
+
+    /// Records that the agent ends before a repair does: nobody has looked at what it did.
+    fn leave_behind(&self, note: &RepairNote) {
+        let last = &note.incident.last;
+        let scene = Scene { target: last.target.as_deref(), trigger: HintSource::Remedy };
+        let fresh = Event::new(Happened::Escalated, scene);
+        let mut event = Event {
+            id: fresh.id,
+            event: fresh.event,
+            trigger: fresh.trigger,
+            detected_at: fresh.detected_at,
+            detected_at_unix: fresh.detected_at_unix,
+            ..last.clone()
+        };
+        event.evidence = EventEvidence {
+            by: Some(note.by.clone()),
+            reason: Some("the agent was ended before the repair was: look at what it has done".to_owned()),
+            ..EventEvidence::default()
+        };
+        let root = self.store_root(&note.incident.deployment);
+        let recorded =
+            Journal::open(&root).and_then(|mut journal| journal.append(std::slice::from_mut(&mut event)));
+        if let Err(error) = recorded {
+            let why = crate::model::in_words(&error);
+            self.warn(
+                &note.incident.deployment,
+                &format!("a repair that has not ended is not recorded: {why}"),
+            );
+        }
+    }
+
+    /// Has a thread work on a repair, among what is bounded, ended and waited for. `work` gets what ends it between two steps, and
+    /// what ends its last look.
+    ///
+    /// # Errors
+    /// When the agent ends, too many repairs are under way, or the same one.
+    pub(super) fn begin_repair<T: Send + 'static>(
+        self: &Arc<Self>,
+        note: RepairNote,
+        work: impl FnOnce(&Agent, &Watch, &Watch) -> T + Send + 'static,
+    ) -> Result<(Receiver<T>, Arc<Watch>), Refusal> {
+        let (watch, last_look) = (Arc::new(Watch::default()), Arc::new(Watch::default()));
+        let deadline = Instant::now() + note.timeout;
+        let mut running = held(&self.running);
+        if running.is_over {
+            return Err(Refusal::Busy("the agent is being ended".to_owned()));
+        }
+        let repairs = || running.all.values().filter_map(|it| it.repair.as_ref());
+        if !note.is_dry && repairs().any(|it| !it.is_dry && it.incident.id == note.incident.id) {
+            return Err(Refusal::Conflict("it is being repaired already".to_owned()));
+        }
+        if repairs().count() >= REPAIRS {
+            return Err(Refusal::Busy(format!("{REPAIRS} repairs are under way: try again")));
+        }
+        let id = Uuid::now_v7();
+        let (sender, receiver) = channel();
+        let (agent, own) = (Arc::clone(self), (Arc::clone(&watch), Arc::clone(&last_look)));
+        let repair = move || {
+            let end = RepairEnd(&agent, id);
+            let done = work(&agent, &own.0, &own.1);
+            drop(end);
+            let _ = sender.send(done);
+        };
+        let thread = Builder::new().name("repair".to_owned()).spawn(repair).map_err(|error| {
+            Refusal::Broken(format!("no thread could be started: {}", crate::model::in_words(&error)))
+        })?;
+        let given = Arc::clone(&watch);
+        running.all.insert(
+            Work::Repair(id),
+            Running { watch, last_look, deadline, thread: Some(thread), repair: Some(note) },
+        );
+        drop(running);
+        // The deadline is one to wake up for.
+        self.ring();
+        Ok((receiver, given))
     }
 
     fn begin(self: &Arc<Self>, name: &str) {
@@ -371,16 +537,18 @@ impl Agent {
         }
         let (agent, own) = (Arc::clone(self), Arc::clone(&watch));
         let mut running = held(&self.running);
-        running.insert(name.to_owned(), Running { watch, deadline, thread: None });
-        let work = move || agent.carry_out(&plan, &deployment, (&own, deadline));
-        match Builder::new().name(format!("run {name}")).spawn(work) {
+        let work = Work::Run(name.to_owned());
+        let run = Running { watch, last_look: Arc::default(), deadline, thread: None, repair: None };
+        running.all.insert(work.clone(), run);
+        let carry_out = move || agent.carry_out(&plan, &deployment, (&own, deadline));
+        match Builder::new().name(format!("run {name}")).spawn(carry_out) {
             Ok(thread) => {
-                if let Some(run) = running.get_mut(name) {
+                if let Some(run) = running.all.get_mut(&work) {
                     run.thread = Some(thread);
                 }
             }
             Err(error) => {
-                running.remove(name);
+                running.all.remove(&work);
                 drop(running);
                 let why = crate::model::in_words(&error);
                 self.warn(name, &format!("no thread could be started: {why}"));
@@ -432,7 +600,7 @@ impl Agent {
             }
         }
         drop(judging);
-        held(&self.running).remove(name);
+        held(&self.running).all.remove(&Work::Run(name.clone()));
         let end = if result == RunResult::Error { RunEnd::Failed } else { RunEnd::Looked };
         held(&self.timetable).ended(name, Now::read(), end);
         self.board().forget_before(oldest(plan.retention_days));
@@ -446,21 +614,21 @@ impl Agent {
         let mut commit = None;
         let prepared = self.tree(plan, deployment, watch, &mut commit).and_then(|tree| {
             let made = std::fs::create_dir_all(&store_root).map_err(|e| Failure::at(&store_root, &e));
-            made.and_then(|()| plan.setting.prepare(deployment, &tree, store_root))
+            made.and_then(|()| plan.prepare(deployment, &tree, store_root))
         });
         let is_current = self.plan().has_as(plan, deployment);
         if let Some(state) = self.states().get_mut(&deployment.name).filter(|_| is_current) {
             // What could not be fetched, or is signed by nobody, is repaired by nobody either.
-            let now = prepared.as_ref().ok();
-            state.project = now.map(|it| Arc::clone(&it.project));
-            state.tree = now.map(|it| it.tree.clone());
+            state.read = prepared.as_ref().ok().map(ReadProject::of);
         }
         let mut prepared = match prepared {
             Ok(prepared) => prepared,
             Err(failure) => return Attempt { commit, ..Attempt::failed(&failure) },
         };
         let targets: Vec<Option<String>> = prepared.aims.iter().map(|aim| aim.target.clone()).collect();
-        self.board().keep_places(&deployment.name, |target| targets.iter().any(|it| it.as_deref() == target));
+        if let Err(failure) = self.recall_places(&deployment.name, &targets) {
+            return Attempt { commit, ..Attempt::failed(&failure) };
+        }
         self.watch(deployment, &mut prepared);
         let sink = |event: &Event| self.note(&deployment.name, event);
         let run = DeploymentRun {
@@ -483,6 +651,19 @@ impl Agent {
         }
         held(&self.watching).get(&deployment.name).into_iter().for_each(Watching::looked);
         Attempt { reports, errors, commit, prepared: Some(prepared) }
+    }
+
+    /// Goes on with these places of a deployment: what is open of those that have come back is known again.
+    fn recall_places(&self, deployment: &str, targets: &[Option<String>]) -> Result<(), Failure> {
+        let unknown = self.board().keep_places(deployment, targets);
+        let root = self.store_root(deployment);
+        let open = unknown.iter().map(|target| OpenFindings::read(&root, target.as_deref()));
+        let open: Result<Vec<_>, _> = open.collect();
+        let open = open.map_err(|error| Failure::at(&root.join(state::PATH), &error))?;
+        let mut board = self.board();
+        board.recall_places(deployment, &open);
+        recall_approvals(&mut board, deployment, &root, &unknown);
+        Ok(())
     }
 
     /// The tree of a deployment's project: that of the commit that its branch is at, or one of this machine.
@@ -585,8 +766,20 @@ fn recall(deployment: &Deployment, store_root: &Path) -> Result<(DeploymentState
     let open = targets.iter().map(|target| OpenFindings::read(store_root, target.as_deref()));
     let open = open.collect::<Result<Vec<_>, _>>();
     board.recall_open(name, &open.map_err(|e| Failure::at(&store_root.join(state::PATH), &e))?);
+    recall_approvals(&mut board, name, store_root, &targets);
     let state = DeploymentState::recall(store_root, &targets);
     Ok((DeploymentState { is_off: !deployment.enabled, ..state }, board))
+}
+
+/// Takes note of the approvals of repairs that hold.
+fn recall_approvals(board: &mut Board, deployment: &str, root: &Path, targets: &[Option<String>]) {
+    for target in targets {
+        match approvals::valid(root, target.as_deref()) {
+            Ok(all) => board.recall_approvals(deployment, target.as_deref(), &all),
+            // A repair that needs one is refused with the reason.
+            Err(error) => log::warn!(deployment, error:%; "approvals cannot be read"),
+        }
+    }
 }
 
 #[cfg(test)]

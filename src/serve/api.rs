@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::agent::Agent;
-use super::board::{Incident, IncidentStatus};
-use super::http::StreamEvent;
+use super::board::Incident;
+use super::http::{Deed, EventFeed, StreamEvent, TooLate, feed};
 use super::page::verdict;
 use super::schedule::Wish;
 use super::state::RunResult;
@@ -29,6 +29,8 @@ use crate::watch::WatchRecords;
 
 /// How many incidents a page has where nothing is said.
 const PAGE: usize = 100;
+/// How many events a reader of the stream may be behind.
+const LAG: usize = 256;
 /// How many days a timeline has where nothing is said.
 const DAYS: u32 = 30;
 /// For how many days the API acknowledges at most.
@@ -57,6 +59,12 @@ pub(crate) enum Refusal {
     /// The machine did not let it: 500. The text is logged, and not sent.
     #[error("{0}")]
     Broken(String),
+}
+
+impl From<TooLate> for Refusal {
+    fn from(late: TooLate) -> Self {
+        Self::Busy(late.to_string())
+    }
 }
 
 impl From<Failure> for Refusal {
@@ -128,12 +136,12 @@ pub(crate) fn incidents(
         list.as_ref().is_none_or(|list| word.is_some_and(|word| list.iter().any(|it| it == word)))
     };
     let is_wanted = |it: &&Incident| {
-        is_in(&statuses, Some(it.status.word()))
+        is_in(&statuses, Some(it.status().word()))
             && is_in(&items, Some(&it.last.ci_id))
             && is_in(&categories, it.last.category.map(Category::word))
             && is_in(&severities, it.last.severity.map(Severity::word))
             && is_in(&deployments, Some(&it.deployment))
-            && since.is_none_or(|since| it.last.detected_at_unix >= since)
+            && since.is_none_or(|since| it.newest().detected_at_unix >= since)
     };
     let board = agent.board();
     let mut found = board.before(after.as_deref()).filter(is_wanted);
@@ -153,12 +161,19 @@ pub(super) fn unknown_event() -> Refusal {
     Refusal::Unknown("there is no event of this id".to_owned())
 }
 
-/// What a reader of the stream has missed since an event: the newest event of each incident, at most so many.
-pub(crate) fn since(agent: &Agent, id: &str, most: usize, detail: bool) -> Vec<StreamEvent> {
+/// The stream of events for one reader: the newest event of each incident that it has missed since an event, and what comes.
+pub(crate) fn follow(agent: &Agent, last: Option<&str>, detail: bool) -> EventFeed {
+    let (sender, events) = feed(LAG);
+    // Held until the reader is one of the audience: what is noted meanwhile is for it.
     let board = agent.board();
-    let mut missed: Vec<&Incident> = board.before(None).filter(|it| it.last.id.as_str() > id).collect();
-    missed.sort_by(|a, b| a.last.id.cmp(&b.last.id));
-    missed.iter().take(most).map(|it| StreamEvent::of(&it.deployment, &it.last, detail)).collect()
+    let missed = last.map(|id| board.since(id)).unwrap_or_default();
+    let mut sent = missed.iter().take(LAG).map(|it| StreamEvent::of(&it.deployment, it.newest(), detail));
+    let is_there = sent.all(|event| sender.send(&event).is_ok());
+    // Whoever has missed more hears the end of the stream, and comes back for the rest.
+    if is_there && missed.len() <= LAG {
+        agent.audiences[usize::from(detail)].add(sender);
+    }
+    events
 }
 
 /// All deployments.
@@ -208,7 +223,7 @@ pub(crate) struct Queued {
 }
 
 /// Has deployments looked at as soon as their turn comes.
-pub(crate) fn reconcile(agent: &Agent, body: &ReconcileBody) -> Result<Queued, Refusal> {
+pub(crate) fn reconcile(agent: &Agent, body: &ReconcileBody, deed: &Deed) -> Result<Queued, Refusal> {
     let plan = agent.plan();
     let names = match &body.targets {
         None => None,
@@ -235,6 +250,7 @@ pub(crate) fn reconcile(agent: &Agent, body: &ReconcileBody) -> Result<Queued, R
             Some(names)
         }
     };
+    deed.begin()?;
     let asked = agent.reconcile(names.as_deref());
     if let Some((name, _)) =
         asked.iter().find(|(_, wish)| *wish == Wish::Disabled).filter(|_| names.is_some())
@@ -266,7 +282,7 @@ pub(crate) fn acknowledge(
     agent: &Agent,
     id: &str,
     body: &AcknowledgeBody,
-    by: &str,
+    (by, deed): (&str, &Deed),
 ) -> Result<IncidentView, Refusal> {
     let reason = body.reason.trim();
     if reason.is_empty() || reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control) {
@@ -288,8 +304,8 @@ pub(crate) fn acknowledge(
         .map_err(|failure| Refusal::Conflict(format!("{}: try again", failure.in_one_line())))?;
     let _judging = agent.judging();
     let known = agent.board().incident(id).cloned().ok_or_else(unknown_event)?;
-    if matches!(known.status, IncidentStatus::Resolved | IncidentStatus::Acknowledged) {
-        return Err(Refusal::Conflict(format!("it is {} already", known.status.word())));
+    if known.resolved.is_some() || known.is_waived() {
+        return Err(Refusal::Conflict(format!("it is {} already", known.status().word())));
     }
     let entry = entry(agent, &known, reason, by, Moment { text: now.rfc3339, unix: now.unix }, until)?;
     let put = |there: &[Acknowledgement]| {
@@ -297,6 +313,7 @@ pub(crate) fn acknowledge(
         let edit = same.map_or_else(|| Edit::Add(entry.clone()), |at| Edit::Put(at, entry.clone()));
         Ok::<_, EditError>((vec![edit], ()))
     };
+    deed.begin()?;
     let written = with_rules(|rules| acknowledge::edit(&store_root, rules, put));
     written.map_err(|error| Refusal::Broken(error.to_string()))?;
     record(agent, &project, &known)?;

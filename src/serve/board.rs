@@ -3,12 +3,17 @@
 //! The journals of the deployments are the store, with what is kept of findings that are open for longer than journals are; this is an
 //! index of both in memory, made anew at each start.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use serde::Serialize;
 
+use crate::control::clock;
 use crate::events::event::{Event, Happened};
 use crate::events::open_findings::{FirstEvent, OpenFindings};
+use crate::remedy::approvals::Approval;
+
+/// How many of the events that were noted last are known by their order.
+const RECENT: usize = 1024;
 
 /// The state of an incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -19,7 +24,7 @@ pub(crate) enum IncidentStatus {
     Open,
     /// Somebody has acknowledged it.
     Acknowledged,
-    /// It drifts in a window for which drift is approved.
+    /// It drifts in a window for which drift is approved, or the steps of its repair are approved.
     Approved,
     /// It is being repaired.
     Remediating,
@@ -49,6 +54,7 @@ impl IncidentStatus {
     fn after(event: &Event) -> Self {
         match event.event {
             Happened::Resolved => Self::Resolved,
+            Happened::Acknowledged if event.evidence.approved.is_some() => Self::Approved,
             Happened::Acknowledged => Self::Acknowledged,
             // The next run sees that it is over.
             Happened::Remediated => Self::Remediating,
@@ -67,12 +73,35 @@ pub(crate) struct Incident {
     pub(crate) deployment: String,
     /// When it was opened: RFC 3339, and seconds since 1970.
     pub(crate) opened: (String, i64),
-    /// When it was over, the same way.
-    pub(crate) resolved: Option<(String, i64)>,
-    /// Its state.
-    pub(crate) status: IncidentStatus,
+    /// The event that ended it.
+    pub(crate) resolved: Option<Box<Event>>,
+    /// Its state, as its events tell.
+    status: IncidentStatus,
+    /// Until when the steps of its repair are approved, in seconds since 1970.
+    approved_until: Option<i64>,
     /// What was last seen of it.
     pub(crate) last: Event,
+    /// How many events had been noted with its newest one.
+    noted: u64,
+}
+
+impl Incident {
+    /// Its state now: an approval ends by itself.
+    pub(crate) fn status(&self) -> IncidentStatus {
+        let may_be = matches!(self.status, IncidentStatus::Open | IncidentStatus::Escalated);
+        let is_approved = may_be && self.approved_until.is_some_and(|until| clock::unix() < until);
+        if is_approved { IncidentStatus::Approved } else { self.status }
+    }
+
+    /// Whether it does not count: somebody answers for it, or drift is approved for now.
+    pub(crate) fn is_waived(&self) -> bool {
+        matches!(self.status, IncidentStatus::Acknowledged | IncidentStatus::Approved)
+    }
+
+    /// Its newest event.
+    pub(crate) fn newest(&self) -> &Event {
+        self.resolved.as_deref().unwrap_or(&self.last)
+    }
 }
 
 /// The place of a finding: deployment, target, check, subject.
@@ -86,6 +115,11 @@ pub(crate) struct Board {
     by_id: HashMap<String, usize>,
     open: HashMap<Place, usize>,
     counts: BTreeMap<(&'static str, &'static str), u64>,
+    /// The places of each deployment whose open findings are known.
+    places: BTreeMap<String, BTreeSet<Option<String>>>,
+    /// How many events were noted since the start, and the ids of the last of them.
+    noted: u64,
+    recent: VecDeque<String>,
 }
 
 impl Board {
@@ -101,8 +135,13 @@ impl Board {
         let at = known.unwrap_or_else(|| self.begin(deployment, event, &place));
         let Some(incident) = self.incidents.get_mut(at) else { return };
         incident.status = IncidentStatus::after(event);
+        incident.noted = self.noted;
+        // An approval is of what was seen, and of what nobody has tried since.
+        if incident.status != IncidentStatus::Open || event.fingerprint != incident.last.fingerprint {
+            incident.approved_until = None;
+        }
         if incident.status == IncidentStatus::Resolved {
-            incident.resolved = Some((event.detected_at.clone(), event.detected_at_unix));
+            incident.resolved = Some(Box::new(event.clone()));
             self.open.remove(&place);
         } else {
             incident.last = event.clone();
@@ -112,22 +151,48 @@ impl Board {
     /// Takes note of what is kept of the open findings of a deployment's places; what the journal alone has as open is of no place
     /// any more.
     pub(crate) fn recall_open(&mut self, deployment: &str, places: &[OpenFindings]) {
+        self.incidents.retain(|it| it.deployment != deployment || it.resolved.is_some());
+        self.recall_places(deployment, places);
+    }
+
+    /// Takes note of what is kept of the open findings of places that are not known.
+    pub(crate) fn recall_places(&mut self, deployment: &str, places: &[OpenFindings]) {
         let mut kept = Self::default();
-        for (last, first) in places.iter().flat_map(OpenFindings::last_events) {
+        for (last, first, tried) in places.iter().flat_map(OpenFindings::last_events) {
             kept.recall(deployment, last);
+            if let Some(tried) = tried {
+                kept.recall(deployment, tried);
+            }
             if let Some(incident) = kept.incidents.last_mut() {
                 let FirstEvent { id, detected_at, detected_at_unix } = first;
                 incident.id = id;
                 incident.opened = (detected_at, detected_at_unix);
             }
         }
-        self.incidents.retain(|it| it.deployment != deployment || it.resolved.is_some());
+        kept.places.insert(deployment.to_owned(), places.iter().map(|it| it.target().cloned()).collect());
         self.absorb(kept);
+    }
+
+    /// Takes note of the approvals that hold of repairs of a place.
+    pub(crate) fn recall_approvals(&mut self, deployment: &str, target: Option<&str>, all: &[Approval]) {
+        let is_of_place = |it: &Incident| it.deployment == deployment && it.last.target.as_deref() == target;
+        for incident in self.incidents.iter_mut().filter(|it| it.resolved.is_none() && is_of_place(it)) {
+            let is_of_it = |approval: &&Approval| {
+                let was_tried_since = incident.status != IncidentStatus::Open
+                    && incident.last.detected_at_unix > approval.since;
+                !was_tried_since
+                    && incident.last.fingerprint.as_ref().is_some_and(|it| approval.fingerprints.contains(it))
+            };
+            incident.approved_until = all.iter().filter(is_of_it).map(|approval| approval.until).max();
+        }
     }
 
     /// Takes over what another index holds.
     pub(crate) fn absorb(&mut self, other: Self) {
         self.incidents.extend(other.incidents);
+        for (deployment, places) in other.places {
+            self.places.entry(deployment).or_default().extend(places);
+        }
         self.incidents.sort_by(|a, b| a.id.cmp(&b.id));
         self.index();
     }
@@ -135,18 +200,28 @@ impl Board {
     /// Forgets deployments that are not looked at any more.
     pub(crate) fn keep_deployments(&mut self, is_kept: impl Fn(&str) -> bool) {
         self.incidents.retain(|it| is_kept(&it.deployment));
+        self.places.retain(|name, _| is_kept(name));
         self.index();
     }
 
-    /// Forgets what is open of places that a deployment does not have any more.
-    pub(crate) fn keep_places(&mut self, deployment: &str, is_kept: impl Fn(Option<&str>) -> bool) {
+    /// Forgets what is open of places that a deployment does not have any more. Gives those of its places whose open findings are
+    /// not known: they are new, or have come back.
+    pub(crate) fn keep_places(
+        &mut self,
+        deployment: &str,
+        targets: &[Option<String>],
+    ) -> Vec<Option<String>> {
+        let known = self.places.entry(deployment.to_owned()).or_default();
+        known.retain(|target| targets.contains(target));
+        let unknown = targets.iter().filter(|target| !known.contains(*target)).cloned().collect();
         let is_gone = |it: &Incident| {
-            it.deployment == deployment && it.resolved.is_none() && !is_kept(it.last.target.as_deref())
+            it.deployment == deployment && it.resolved.is_none() && !targets.contains(&it.last.target)
         };
         if self.incidents.iter().any(is_gone) {
             self.incidents.retain(|it| !is_gone(it));
             self.index();
         }
+        unknown
     }
 
     fn begin(&mut self, deployment: &str, event: &Event, place: &Place) -> usize {
@@ -157,7 +232,9 @@ impl Board {
             opened: (event.detected_at.clone(), event.detected_at_unix),
             resolved: None,
             status: IncidentStatus::Open,
+            approved_until: None,
             last: event.clone(),
+            noted: 0,
         });
         self.by_id.insert(event.id.clone(), at);
         self.open.insert(place.clone(), at);
@@ -166,9 +243,27 @@ impl Board {
 
     /// Takes note of an event that has just been recorded.
     pub(crate) fn note(&mut self, deployment: &str, event: &Event) {
+        self.noted += 1;
+        self.recent.push_back(event.id.clone());
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
         self.recall(deployment, event);
         let category = event.category.map_or("none", crate::model::Category::word);
         *self.counts.entry((event.event.word(), category)).or_default() += 1;
+    }
+
+    /// The incidents whose newest event was noted after one with an id, in that order.
+    pub(crate) fn since(&self, id: &str) -> Vec<&Incident> {
+        let behind = self.recent.iter().rev().position(|it| it == id);
+        // Events are noted in another order than they happened; what was noted by another process is known by its id alone.
+        let is_missed = |it: &&Incident| match behind {
+            Some(behind) => it.noted + behind as u64 > self.noted,
+            None => it.newest().id.as_str() > id,
+        };
+        let mut missed: Vec<&Incident> = self.incidents.iter().filter(is_missed).collect();
+        missed.sort_by(|a, b| (a.noted, &a.newest().id).cmp(&(b.noted, &b.newest().id)));
+        missed
     }
 
     /// An incident by its id.
@@ -180,6 +275,13 @@ impl Board {
     pub(crate) fn begin_repair(&mut self, id: &str) {
         if let Some(incident) = self.one_unresolved(id) {
             incident.status = IncidentStatus::Remediating;
+        }
+    }
+
+    /// Takes note that the steps of its repair are approved, until a moment in seconds since 1970.
+    pub(crate) fn approve(&mut self, id: &str, until: i64) {
+        if let Some(incident) = self.one_unresolved(id) {
+            incident.approved_until = incident.approved_until.max(Some(until));
         }
     }
 
@@ -218,7 +320,7 @@ impl Board {
 
     /// Forgets incidents that were over before a moment.
     pub(crate) fn forget_before(&mut self, unix: i64) {
-        let is_old = |it: &Incident| it.resolved.as_ref().is_some_and(|(_, at)| *at < unix);
+        let is_old = |it: &Incident| it.resolved.as_ref().is_some_and(|event| event.detected_at_unix < unix);
         if !self.incidents.iter().any(is_old) {
             return;
         }
@@ -252,7 +354,7 @@ mod tests {
     }
 
     fn told(board: &Board) -> Vec<(String, &'static str)> {
-        let of = |it: &Incident| (it.last.subject.clone().unwrap(), it.status.word());
+        let of = |it: &Incident| (it.last.subject.clone().unwrap(), it.status().word());
         board.before(None).map(of).collect()
     }
 
@@ -266,7 +368,7 @@ mod tests {
         board.note("erp", &event(Happened::Acknowledged, "b"));
         board.note("erp", &event(Happened::Resolved, "a"));
         assert_eq!(told(&board), [("b".to_owned(), "acknowledged"), ("a".to_owned(), "resolved")]);
-        assert_eq!(board.incident(&first.id).unwrap().status, IncidentStatus::Resolved);
+        assert_eq!(board.incident(&first.id).unwrap().status(), IncidentStatus::Resolved);
         board.note("erp", &event(Happened::Detected, "a"));
         assert_eq!(told(&board).first().unwrap(), &("a".to_owned(), "open"));
         assert_eq!(board.unresolved().count(), 2);
@@ -280,7 +382,7 @@ mod tests {
         let mut board = Board::default();
         let first = event(Happened::Detected, "a");
         board.note("erp", &first);
-        let status = |board: &Board| board.incident(&first.id).unwrap().status;
+        let status = |board: &Board| board.incident(&first.id).unwrap().status();
         board.begin_repair(&first.id);
         assert_eq!(status(&board), IncidentStatus::Remediating);
         board.end_repair(&first.id);
@@ -326,11 +428,12 @@ mod tests {
         let known = board.incident(&old.id).unwrap();
         assert_eq!((&known.opened.0, &known.last), (&old.detected_at, &changed));
         board.note("erp", &event(Happened::Resolved, "a"));
-        assert_eq!(board.incident(&old.id).unwrap().status, IncidentStatus::Resolved);
+        assert_eq!(board.incident(&old.id).unwrap().status(), IncidentStatus::Resolved);
         board.note("shop", &event(Happened::Detected, "c"));
         board.keep_deployments(|name| name == "shop");
         assert_eq!(told(&board), [("c".to_owned(), "open")]);
-        board.keep_places("shop", |target| target == Some("far"));
+        let far = [Some("far".to_owned())];
+        assert_eq!(board.keep_places("shop", &far), far);
         assert_eq!(board.before(None).count(), 0);
     }
 
@@ -358,5 +461,88 @@ mod tests {
         assert_eq!(told(&board), [("b".to_owned(), "open")]);
         board.note("erp", &event(Happened::Resolved, "b"));
         assert_eq!(told(&board), [("b".to_owned(), "resolved")]);
+    }
+    #[test]
+    fn who_comes_back_hears_of_what_was_resolved_and_of_what_was_noted_late() {
+        let mut board = Board::default();
+        let [first, late, second] = ["a", "late", "b"].map(|subject| event(Happened::Detected, subject));
+        board.note("erp", &first);
+        board.note("erp", &second);
+        let missed = |board: &Board, id: &str| -> Vec<String> {
+            board.since(id).iter().map(|it| it.newest().id.clone()).collect()
+        };
+        assert_eq!(missed(&board, &second.id), [""; 0]);
+        // It happened before the one that the reader has heard, and is noted after that.
+        board.note("erp", &late);
+        let over = event(Happened::Resolved, "a");
+        board.note("erp", &over);
+        assert_eq!(missed(&board, &second.id), [late.id.clone(), over.id.clone()]);
+        assert_eq!(missed(&board, &first.id), [second.id, late.id, over.id.clone()]);
+        assert_eq!(missed(&board, "0").len(), 3, "one event of each");
+        assert_eq!(missed(&board, &over.id), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_repair_came_to_and_a_target_that_comes_back_are_known_after_a_restart() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("audit/state")).unwrap();
+        let mut open = OpenFindings::read(root.path(), None).unwrap();
+        let detected = event(Happened::Detected, "a");
+        open.note_up_to(&[detected.clone(), event(Happened::Escalated, "a")], None);
+        open.write(root.path()).unwrap();
+        let kept = || OpenFindings::read(root.path(), None).unwrap();
+        let mut board = Board::default();
+        board.recall_open("erp", &[kept()]);
+        assert_eq!(told(&board), [("a".to_owned(), "escalated")]);
+        assert_eq!(board.keep_places("erp", &[Some("far".to_owned())]), [Some("far".to_owned())]);
+        assert_eq!(told(&board), []);
+        assert_eq!(board.keep_places("erp", &[None]), [None]);
+        board.recall_places("erp", &[kept()]);
+        assert_eq!(told(&board), [("a".to_owned(), "escalated")]);
+        assert!(board.incident(&detected.id).is_some(), "it is the same one");
+        assert_eq!(board.keep_places("erp", &[None]), [None; 0]);
+    }
+
+    #[test]
+    fn drift_is_approved_by_its_window_or_by_an_approval_of_its_repair_until_either_ends() {
+        let with = |happened, fingerprint: &str| Event {
+            fingerprint: Some(fingerprint.to_owned()),
+            ..event(happened, "a")
+        };
+        let mut board = Board::default();
+        let first = with(Happened::Detected, "1");
+        board.note("erp", &first);
+        let status = |board: &Board| board.incident(&first.id).unwrap().status();
+        board.approve(&first.id, clock::unix() - 1);
+        assert_eq!(status(&board), IncidentStatus::Open);
+        board.approve(&first.id, clock::unix() + 60);
+        assert_eq!(status(&board), IncidentStatus::Approved);
+        assert!(!board.incident(&first.id).unwrap().is_waived(), "it drifts until it is repaired");
+        board.note("erp", &with(Happened::Changed, "2"));
+        assert_eq!(status(&board), IncidentStatus::Open, "other drift is not what was approved");
+        let approval = |fingerprint: &str, since| Approval {
+            plan: String::new(),
+            subjects: Vec::new(),
+            fingerprints: vec![fingerprint.to_owned()],
+            since,
+            by: "ada".to_owned(),
+            until: clock::unix() + 60,
+            reason: String::new(),
+        };
+        board.recall_approvals("erp", None, &[approval("1", clock::unix())]);
+        assert_eq!(status(&board), IncidentStatus::Open);
+        board.recall_approvals("erp", None, &[approval("2", clock::unix())]);
+        assert_eq!(status(&board), IncidentStatus::Approved);
+        board.note("erp", &with(Happened::Escalated, "2"));
+        assert_eq!(status(&board), IncidentStatus::Escalated);
+        board.recall_approvals("erp", None, &[approval("2", clock::unix() - 60)]);
+        assert_eq!(status(&board), IncidentStatus::Escalated, "the repair that was approved failed");
+        let mut window = with(Happened::Acknowledged, "2");
+        window.evidence.approved = Some("CHG7".to_owned());
+        board.note("erp", &window);
+        assert_eq!(status(&board), IncidentStatus::Approved);
+        assert!(board.incident(&first.id).unwrap().is_waived());
+        board.note("erp", &with(Happened::Changed, "2"));
+        assert_eq!(status(&board), IncidentStatus::Open);
     }
 }

@@ -116,7 +116,8 @@ impl Prompt for Nobody {
 }
 
 impl Setting {
-    /// Prepares a run of the project at `root`, of which runs and states are kept in `store_root`.
+    /// Prepares a run of the project at `root`, of which runs and states are kept in `store_root`: those of a fetched one for
+    /// `retention_days`.
     ///
     /// # Errors
     /// When something of the project cannot be read or has no sense, or the deployment names what is not there.
@@ -125,10 +126,13 @@ impl Setting {
         deployment: &Deployment,
         tree: &DeploymentTree,
         store_root: PathBuf,
+        retention_days: u32,
     ) -> Result<Prepared, Failure> {
         let mut project = Project::kept_at(&tree.root, store_root, &self.control)?;
         if tree.commit.is_some() {
             project.config = project.config.of_fetched_commit();
+            // Whoever pushes does not decide for how long it is remembered.
+            project.config.retention_days = retention_days;
         }
         project.config.targets.extend(self.targets.all.clone());
         for warning in self.host.put_into(&mut project.config) {

@@ -118,7 +118,7 @@ fn events(page: &mut Page, agent: &Agent) {
     let mut open = std::collections::BTreeMap::<(&str, &str), u64>::new();
     for incident in board.unresolved() {
         let severity = incident.last.severity.map_or("none", crate::model::Severity::word);
-        *open.entry((incident.status.word(), severity)).or_default() += 1;
+        *open.entry((incident.status().word(), severity)).or_default() += 1;
     }
     for ((status, severity), count) in &open {
         page.sample(name, &[("status", status), ("severity", severity)], count);

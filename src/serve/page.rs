@@ -76,7 +76,7 @@ pub(crate) fn page(agent: &Agent, reader: Reader<'_>) -> String {
         places(it, agent, &states, reader);
         drift(it, &open, &causes, reader);
         timeline(it, &Timeline::of(&board.before(None).collect::<Vec<_>>().into_iter(), DAYS, clock::unix()));
-        over(it, board.before(None).filter(|it| it.status == IncidentStatus::Resolved).take(RECENT));
+        over(it, board.before(None).filter(|it| it.resolved.is_some()).take(RECENT));
     });
     page.put("footer", concat!("driftlock ", env!("CARGO_PKG_VERSION")));
     page.with("script", &[("nonce", reader.nonce)], |it| it.fixed(SCRIPT));
@@ -92,7 +92,7 @@ pub(crate) fn verdict(states: &BTreeMap<String, DeploymentState>) -> Option<RunR
 }
 
 fn headline(result: Option<RunResult>, open: &[&Incident]) -> String {
-    let drift = open.iter().filter(|it| it.status != IncidentStatus::Acknowledged).count();
+    let drift = open.iter().filter(|it| !it.is_waived()).count();
     match (result, drift) {
         (None, _) => "Not everything has been looked at yet".to_owned(),
         (Some(RunResult::Pass), _) => "Everything is as released".to_owned(),
@@ -219,8 +219,10 @@ impl Causes {
     }
 
     fn words(&self, incident: &Incident) -> &'static str {
-        if incident.status == IncidentStatus::Acknowledged {
-            return "Acknowledged";
+        match incident.status() {
+            IncidentStatus::Acknowledged => return "Acknowledged",
+            IncidentStatus::Approved if incident.is_waived() => return "Approved",
+            _ => {}
         }
         let kind = incident.last.fingerprint.as_ref().and_then(|it| self.0.get(it));
         match (kind, incident.last.subject.is_some()) {
@@ -285,8 +287,7 @@ fn incident(page: &mut Markup, incident: &Incident, is_open: bool, reader: Reade
                 fact(it, "Why", last.evidence.reason.as_deref().unwrap_or_default());
             }
         });
-        let can_be =
-            incident.status == IncidentStatus::Open && last.kind.is_some_and(crate::model::Kind::is_drift);
+        let can_be = !incident.is_waived() && last.kind.is_some_and(crate::model::Kind::is_drift);
         if let Some(csrf) = reader.csrf.filter(|_| can_be) {
             acknowledge(it, incident, csrf);
         }
@@ -354,7 +355,11 @@ fn over<'a>(page: &mut Markup, incidents: impl Iterator<Item = &'a Incident>) {
                             .or(incident.last.check.as_deref())
                             .unwrap_or_default(),
                     );
-                    let at = incident.resolved.as_ref().map(|(at, _)| at.as_str()).unwrap_or_default();
+                    let at = incident
+                        .resolved
+                        .as_ref()
+                        .map(|event| event.detected_at.as_str())
+                        .unwrap_or_default();
                     it.put("small", &format!(" {}, over at {at}", incident.deployment));
                 });
             }

@@ -8,6 +8,7 @@ use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike,
 
 use super::agent::Agent;
 use super::api::{Refusal, no_run};
+use super::http::Deed;
 use crate::atomic::{hold_alone, replace_file_held};
 use crate::config::is_target_name;
 use crate::config::policies::{self, POLICIES, PolicyForm};
@@ -74,8 +75,8 @@ pub(crate) fn list(agent: &Agent) -> Result<PolicyList, Refusal> {
     let mut policies = Vec::new();
     for deployment in names(agent) {
         let read = |root: &Path| policies::text_of(root).and_then(|text| policies::forms(&text));
-        let project = agent.project(&deployment);
-        let of_project = project.map(|project| read(&project.root)).transpose().map_err(broken)?;
+        let root = agent.policies_root(&deployment);
+        let of_project = root.map(|root| read(&root)).transpose().map_err(broken)?;
         let own = read(&agent.store_root(&deployment)).map_err(broken)?;
         let view = |source| {
             let deployment = deployment.clone();
@@ -96,7 +97,7 @@ fn names(agent: &Agent) -> Vec<String> {
 }
 
 /// Adds a policy behind those that there are.
-pub(crate) fn add(agent: &Agent, body: PolicyBody) -> Result<PolicyView, Refusal> {
+pub(crate) fn add(agent: &Agent, body: PolicyBody, deed: &Deed) -> Result<PolicyView, Refusal> {
     let PolicyBody { deployment, policy } = body;
     if !is_target_name(&policy.name) || policy.name.len() > LONGEST_NAME {
         return Err(Refusal::Senseless(format!(
@@ -119,7 +120,7 @@ pub(crate) fn add(agent: &Agent, body: PolicyBody) -> Result<PolicyView, Refusal
         }
     };
     let name = policy.name.clone();
-    edit(agent, &deployment, |text, of_project| {
+    edit(agent, &deployment, deed, |text, of_project| {
         let is_it = |other: &PolicyForm| other.name == name;
         if of_project.iter().any(is_it) || policies::forms(text).map_err(broken)?.iter().any(is_it) {
             return Err(Refusal::Conflict(format!(
@@ -138,6 +139,7 @@ pub(crate) fn patch(
     name: &str,
     deployment: Option<&str>,
     patch: &PolicyPatch,
+    deed: &Deed,
 ) -> Result<PolicyView, Refusal> {
     if patch.0.contains_key("name") {
         return Err(Refusal::Senseless("name: a policy keeps its name".to_owned()));
@@ -166,7 +168,7 @@ pub(crate) fn patch(
         }
     };
     let mut changed = None;
-    edit(agent, &deployment, |text, _| {
+    edit(agent, &deployment, deed, |text, _| {
         let new = patched(text, name, &patch.0)?;
         changed = policies::forms(&new).ok().and_then(|all| all.into_iter().find(|it| it.name == name));
         Ok(new)
@@ -179,6 +181,7 @@ pub(crate) fn patch(
 fn edit(
     agent: &Agent,
     deployment: &str,
+    deed: &Deed,
     change: impl FnOnce(&str, &[PolicyForm]) -> Result<String, Refusal>,
 ) -> Result<(), Refusal> {
     let project = agent.project(deployment).ok_or_else(no_run)?;
@@ -198,6 +201,7 @@ fn edit(
     let text = policies::text_of(&store_root).map_err(broken)?;
     let new = change(&text, &of_project)?;
     policies::parse(&new, &project.config).map_err(|error| Refusal::Senseless(error.to_string()))?;
+    deed.begin()?;
     replace_file_held(&path, new.as_bytes()).map_err(at)
 }
 

@@ -1,22 +1,23 @@
 //! Repairs and approvals that the API is asked for: those of `driftlock remediate` and `driftlock approve`, with all of their guards.
 
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread::Builder;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::agent::Agent;
+use super::agent::{Agent, RepairNote};
 use super::api::{LONGEST_REASON, Refusal, no_run, unknown_event};
-use super::board::{Incident, IncidentStatus};
+use super::board::Incident;
 use super::deployed::Prepared as PreparedDeployment;
+use super::http::Deed;
 use crate::acknowledge::Acknowledgement;
 use crate::audit::target::Aim;
 use crate::baseline::Source;
 use crate::control::{clock, dates, waits};
 use crate::error::Failure;
 use crate::host::Watch;
-use crate::model::{Finding, Report, in_words};
+use crate::model::{Finding, Report};
 use crate::remedy::approvals::{self, Approval, LONGEST};
 use crate::remedy::job::{Prepared, RemedyJob, RemedyOutcome};
 use crate::remedy::plan::{Chosen, RemedyItem};
@@ -137,13 +138,14 @@ struct RepairPlace {
     deployment: PreparedDeployment,
     acknowledged: Vec<Acknowledgement>,
     source: Source,
+    timeout: Duration,
 }
 
 impl RepairPlace {
     /// The place of an incident, read anew.
     fn of(agent: &Agent, id: &str) -> Result<Self, Refusal> {
         let incident = agent.board().incident(id).cloned().ok_or_else(unknown_event)?;
-        if incident.status == IncidentStatus::Resolved {
+        if incident.resolved.is_some() {
             return Err(Refusal::Conflict("it is resolved already".to_owned()));
         }
         if incident.last.fingerprint.is_none() {
@@ -156,7 +158,7 @@ impl RepairPlace {
             Refusal::Conflict(format!("{name} is no deployment of the configuration any more"))
         })?;
         let tree = agent.newest_tree(name).ok_or_else(no_run)?;
-        let deployment = plan.setting.prepare(configured, &tree, agent.store_root(name)).map_err(refused)?;
+        let deployment = plan.prepare(configured, &tree, agent.store_root(name)).map_err(refused)?;
         // What a service of this machine runs would be what whoever pushes wants.
         let is_here =
             |aim: &Aim| aim.target == incident.last.target && aim.server().is_none() && aim.is_machine();
@@ -168,7 +170,7 @@ impl RepairPlace {
         }
         let acknowledged = deployment.acknowledged().map_err(refused)?;
         let source = deployment.project.source();
-        Ok(Self { incident, deployment, acknowledged, source })
+        Ok(Self { incident, deployment, acknowledged, source, timeout: configured.timeout })
     }
 
     fn aim(&self) -> Result<&Aim, Refusal> {
@@ -219,28 +221,32 @@ pub(crate) fn remediate(
     agent: &Arc<Agent>,
     id: &str,
     body: &RemediateBody,
-    by: &str,
+    (by, deed): (&str, &Deed),
 ) -> Result<RepairView, Refusal> {
     let place = RepairPlace::of(agent, id)?;
-    let watch = Arc::new(Watch::default());
-    let (sender, receiver) = channel();
-    let ended = Arc::clone(agent);
-    let (own, agent, by, is_dry) = (Arc::clone(&watch), Arc::clone(agent), by.to_owned(), body.dry_run);
-    let work = move || {
-        let done = if is_dry { shown(&place, &by, &own) } else { carried_out(&agent, &place, &by, &own) };
+    let is_dry = body.dry_run;
+    let note =
+        RepairNote { incident: place.incident.clone(), by: by.to_owned(), timeout: place.timeout, is_dry };
+    if !is_dry {
+        deed.begin()?;
+    }
+    let by = by.to_owned();
+    let (receiver, watch) = agent.begin_repair(note, move |agent, watch, last_look| {
+        let done = if is_dry {
+            shown(&place, &by, watch)
+        } else {
+            carried_out(agent, &place, &by, (watch, last_look))
+        };
         let name = &place.incident.deployment;
         match &done {
             Ok(view) => log::info!(deployment = name.as_str(), by = by.as_str(); "repair: {:?}", view.state),
             Err(why) => log::warn!(deployment = name.as_str(), by = by.as_str(); "repair refused: {why}"),
         }
-        let _ = sender.send(done);
-    };
-    let begun = Builder::new().name("repair".to_owned()).spawn(work);
-    begun.map_err(|error| Refusal::Broken(format!("no thread could be started: {}", in_words(&error))))?;
+        done
+    })?;
     match receiver.recv_timeout(waits::API_REPAIR.most) {
         Ok(done) => done,
         Err(RecvTimeoutError::Disconnected) => {
-            ended.board().end_repair(id);
             Err(Refusal::Broken("the repair ended unexpectedly; that is a defect".to_owned()))
         }
         Err(_) if is_dry => {
@@ -257,13 +263,18 @@ fn shown(place: &RepairPlace, by: &str, watch: &Watch) -> Result<RepairView, Ref
     Ok(RepairView::of(RepairState::Planned, Some(&prepared)))
 }
 
-fn carried_out(agent: &Agent, place: &RepairPlace, by: &str, watch: &Watch) -> Result<RepairView, Refusal> {
+fn carried_out(
+    agent: &Agent,
+    place: &RepairPlace,
+    by: &str,
+    (watch, last_look): (&Watch, &Watch),
+) -> Result<RepairView, Refusal> {
     let job = place.job(place.aim()?, by, false);
     let _turn = job.hold(watch).map_err(refused)?;
     let prepared = job.prepare(&|report| place.pick(report), watch).map_err(refused)?;
     let (id, name) = (&place.incident.id, &place.incident.deployment);
     agent.board().begin_repair(id);
-    let outcome = job.carry_out(&prepared, watch);
+    let outcome = job.carry_out(&prepared, watch, last_look);
     agent.board().end_repair(id);
     let outcome = outcome.map_err(refused)?;
     for event in &outcome.events {
@@ -279,7 +290,7 @@ pub(crate) fn approve(
     agent: &Agent,
     id: &str,
     body: &ApproveBody,
-    by: &str,
+    (by, deed): (&str, &Deed),
 ) -> Result<ApprovalView, Refusal> {
     let now = clock::unix();
     let until = dates::until(body.until.as_deref().unwrap_or(UNTIL), now)
@@ -303,14 +314,18 @@ pub(crate) fn approve(
     let approval = Approval {
         plan: prepared.plan.digest().to_string(),
         subjects: prepared.plan.items.iter().map(RemedyItem::name).collect(),
+        fingerprints: prepared.plan.items.iter().map(|item| item.fingerprint().to_string()).collect(),
+        since: now,
         by: by.to_owned(),
         until: until.unix,
         reason: reason.to_owned(),
     };
     let plan = approval.plan.clone();
     let _turn = job.hold(&watch).map_err(refused)?;
+    deed.begin()?;
     let root = &place.deployment.project.store_root;
     approvals::add(root, aim.target.as_deref(), approval)
         .map_err(|error| Refusal::from(Failure::at(&root.join(crate::store::state::PATH), &error)))?;
+    agent.board().approve(id, until.unix);
     Ok(ApprovalView { plan, steps, by: by.to_owned(), until: until.text })
 }

@@ -6,7 +6,7 @@ use super::agent::Agent;
 use super::api::{self, AcknowledgeBody, IncidentCursors, IncidentQuery, ReconcileBody, Refusal};
 use super::board::IncidentStatus;
 use super::http::{
-    CursorKey, Problem, QueryForm, QueryKey, RouteKind, SiteAnswer, SiteRequest, SiteRoute, Verb, feed,
+    CursorKey, Problem, QueryForm, QueryKey, RouteKind, SiteAnswer, SiteRequest, SiteRoute, Verb,
 };
 use super::metrics;
 use super::page::{self, Reader};
@@ -17,8 +17,6 @@ use crate::check;
 use crate::model::{Category, Severity};
 use crate::report::{Presentation, REPORTERS, json};
 
-/// How many events a reader of the stream may be behind.
-const LAG: usize = 256;
 /// The scope of the cursors of events.
 const EVENTS: &str = "events";
 
@@ -182,8 +180,8 @@ pub(crate) const ROUTES: &[SiteRoute<AgentSite>] = &[
         "/page/reconcile",
         Some(TokenRole::Operate),
         RouteKind::Form,
-        |site: &AgentSite, _| {
-            api::reconcile(&site.agent, &ReconcileBody::default()).map_err(problem)?;
+        |site: &AgentSite, request| {
+            api::reconcile(&site.agent, &ReconcileBody::default(), request.deed()).map_err(problem)?;
             Ok(SiteAnswer::Redirect("/".to_owned()))
         },
     )
@@ -231,16 +229,10 @@ fn index(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem>
     Ok(SiteAnswer::Html(page::page(&site.agent, reader)))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "handlers are alike")]
 fn stream(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
-    let (sender, events) = feed(LAG);
     let detail = request.may(TokenRole::Detail);
-    for event in
-        request.last_event_id().map(|id| api::since(&site.agent, id, LAG, detail)).unwrap_or_default()
-    {
-        sender.send(&event).map_err(|_| Problem::internal())?;
-    }
-    site.agent.audiences[usize::from(detail)].add(sender);
-    Ok(SiteAnswer::Stream(events))
+    Ok(SiteAnswer::Stream(api::follow(&site.agent, request.last_event_id(), detail)))
 }
 
 fn events(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
@@ -274,20 +266,20 @@ fn event(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem>
 fn acknowledge(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
     let body: AcknowledgeBody = request.json()?;
     let (id, by) = (request.value("id")?, &request.caller()?.name);
-    SiteAnswer::json(&api::acknowledge(&site.agent, id, &body, by).map_err(problem)?)
+    SiteAnswer::json(&api::acknowledge(&site.agent, id, &body, (by, request.deed())).map_err(problem)?)
 }
 
 fn acknowledge_on_page(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
     let body: AcknowledgeBody = request.form()?;
     let by = &request.caller()?.name;
-    api::acknowledge(&site.agent, request.value("id")?, &body, by).map_err(problem)?;
+    api::acknowledge(&site.agent, request.value("id")?, &body, (by, request.deed())).map_err(problem)?;
     Ok(SiteAnswer::Redirect("/".to_owned()))
 }
 
 fn remediate(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
     let body: RemediateBody = request.json()?;
     let (id, by) = (request.value("id")?, &request.caller()?.name);
-    let view = repair::remediate(&site.agent, id, &body, by).map_err(problem)?;
+    let view = repair::remediate(&site.agent, id, &body, (by, request.deed())).map_err(problem)?;
     let status = if view.state == RepairState::Remediating { 202 } else { 200 };
     SiteAnswer::json_as(status, &view)
 }
@@ -295,23 +287,23 @@ fn remediate(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Prob
 fn approve(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
     let body: ApproveBody = request.json()?;
     let (id, by) = (request.value("id")?, &request.caller()?.name);
-    SiteAnswer::json(&repair::approve(&site.agent, id, &body, by).map_err(problem)?)
+    SiteAnswer::json(&repair::approve(&site.agent, id, &body, (by, request.deed())).map_err(problem)?)
 }
 
 fn add_policy(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
     let body: PolicyBody = request.json()?;
-    SiteAnswer::json_as(201, &policies::add(&site.agent, body).map_err(problem)?)
+    SiteAnswer::json_as(201, &policies::add(&site.agent, body, request.deed()).map_err(problem)?)
 }
 
 fn patch_policy(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
     let body: PolicyPatch = request.json()?;
     let (name, deployment) = (request.value("name")?, request.query("deployment"));
-    SiteAnswer::json(&policies::patch(&site.agent, name, deployment, &body).map_err(problem)?)
+    SiteAnswer::json(&policies::patch(&site.agent, name, deployment, &body, request.deed()).map_err(problem)?)
 }
 
 fn reconcile(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {
     let body: ReconcileBody = request.json()?;
-    SiteAnswer::json_as(202, &api::reconcile(&site.agent, &body).map_err(problem)?)
+    SiteAnswer::json_as(202, &api::reconcile(&site.agent, &body, request.deed()).map_err(problem)?)
 }
 
 fn report(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem> {

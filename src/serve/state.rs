@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::deployed::DeploymentTree;
+use super::deployed::{DeploymentTree, Prepared};
 use crate::atomic::read_file;
 use crate::check;
 use crate::model::{Report, Status};
@@ -69,15 +69,31 @@ pub(crate) struct EndedRun {
     pub(crate) commit: Option<String>,
 }
 
+/// A project as a run has read it.
+pub(crate) struct ReadProject {
+    /// The project.
+    pub(crate) project: Arc<Project>,
+    /// Its tree.
+    pub(crate) tree: DeploymentTree,
+    /// Whether its policies and what it acknowledges count.
+    pub(crate) is_covered: bool,
+}
+
+impl ReadProject {
+    /// What a run was prepared with.
+    pub(crate) fn of(prepared: &Prepared) -> Self {
+        let Prepared { project, tree, is_covered, .. } = prepared;
+        Self { project: Arc::clone(project), tree: tree.clone(), is_covered: *is_covered }
+    }
+}
+
 /// One deployment, as far as its runs have shown it.
 #[derive(Default)]
 pub(crate) struct DeploymentState {
     /// Whether it is switched off: it is not looked at, and the verdict over all is none of it.
     pub(crate) is_off: bool,
-    /// Its project, as the newest run had it.
-    pub(crate) project: Option<Arc<Project>>,
-    /// Its tree, as the newest run had it.
-    pub(crate) tree: Option<DeploymentTree>,
+    /// Its project, as the newest run read it.
+    pub(crate) read: Option<ReadProject>,
     /// The report of each place that the newest run has looked at, by target.
     pub(crate) places: BTreeMap<Option<String>, Arc<Report>>,
     /// The newest report of each place that it has not looked at: of an earlier run, or of an earlier process.
@@ -132,7 +148,7 @@ impl DeploymentState {
     /// Lets what is known be that of another time: the deployment is another one now, and has not been looked at.
     pub(crate) fn begin_anew(&mut self) {
         self.last_known.append(&mut self.places);
-        (self.last, self.project, self.tree) = (None, None, None);
+        (self.last, self.read) = (None, None);
     }
 
     /// Takes note of a run that has ended.

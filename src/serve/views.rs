@@ -39,10 +39,12 @@ impl IncidentView {
         if !detail {
             last = without_values(last);
         }
-        let (resolved_at, resolved_at_unix) = incident.resolved.clone().unzip();
+        let over = incident.resolved.as_ref();
+        let over = over.map(|event| (event.detected_at.clone(), event.detected_at_unix));
+        let (resolved_at, resolved_at_unix) = over.unzip();
         Self {
             deployment: incident.deployment.clone(),
-            status: incident.status,
+            status: incident.status(),
             opened_at: incident.opened.0.clone(),
             opened_at_unix: incident.opened.1,
             resolved_at,
@@ -325,7 +327,7 @@ impl Timeline {
         let day = |number: i64| {
             let (begin, end) = (number * DAY, (number + 1) * DAY);
             let is_in = |unix: i64| (begin..end).contains(&unix);
-            let over = |it: &Incident| it.resolved.as_ref().map(|(_, unix)| *unix);
+            let over = |it: &Incident| it.resolved.as_ref().map(|event| event.detected_at_unix);
             TimelineDay {
                 day: clock::utc_text(begin).map(|text| text.chars().take(10).collect()).unwrap_or_default(),
                 detected: incidents.clone().filter(|it| is_in(it.opened.1)).count(),

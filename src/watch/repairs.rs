@@ -75,7 +75,7 @@ impl Repairer<'_> {
         }
         // An attempt counts before it is made: a crash makes no more of them.
         self.note(&|tried| tried.note(&repair.name()))?;
-        let outcome = job.carry_out(&prepared, watch)?;
+        let outcome = job.carry_out(&prepared, watch, &Watch::default())?;
         done.recorded.extend(outcome.events);
         done.warnings.extend(outcome.warnings);
         // What has happened is told whatever comes of this.

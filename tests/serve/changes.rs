@@ -154,6 +154,7 @@ fn a_repair_by_the_api_is_that_of_the_command_with_its_guards() {
     assert_eq!(agent.post(&approve, &operate, &json!({"steps": steps, "until": "31d"})).status, 400);
     let approved = agent.post(&approve, &operate, &json!({"steps": steps, "until": "4h", "reason": "seen"}));
     assert_eq!((approved.status, &approved.json()["by"]), (200, &json!("operate")), "{approved:?}");
+    assert_eq!(agent.get(&path, &operate).json()["status"], "approved");
     let approvals = std::fs::read_to_string(kept(&project, &deployments).join("audit/state/approvals.json"));
     assert!(approvals.unwrap().contains(approved.json()["plan"].as_str().unwrap()));
     let done = agent.post(&remediate, &admin, &json!({}));

@@ -279,3 +279,54 @@ fn a_configuration_that_others_may_write_is_refused() {
     mode(&project.path("audit"), 0o755);
     assert_eq!(project.run(&["serve", "token"]).code(), 0);
 }
+
+#[test]
+fn drift_in_an_approved_window_is_approved_and_counts_no_more() {
+    let window = format!(
+        "[[approved]]\nsubjects = [\"{EDGE}\"]\nfrom = \"2020-01-01\"\nuntil = \"2120-01-01\"\nreference = \"CHG7\"\n"
+    );
+    let project = project(&[EDGE], &window);
+    let read = token(&project, "reader", "read", &[]);
+    let agent = AgentProcess::start(&project, &[]);
+    assert_eq!(agent.wait_for_runs(&read, 1)["deployments"][0]["verdict"], "pass");
+    let event = agent.get("/drift/events?status=approved", &read).json()["events"][0].clone();
+    assert_eq!((&event["subject"], &event["status"]), (&json!(EDGE), &json!("approved")), "{event:#}");
+    let page = agent.get("/", &read).body;
+    assert!(page.contains("Everything is as released") && page.contains("Approved"), "{page}");
+    drop(agent);
+    let agent = AgentProcess::start(&project, &[]);
+    let page = agent.get("/drift/events", &read).json();
+    assert_eq!(page["events"][0]["status"], "approved", "{page:#}");
+}
+
+#[test]
+fn a_commit_decides_neither_for_how_long_it_is_remembered_nor_by_policies_that_nobody_signed() {
+    let repository = released();
+    let text = repository.read("audit/driftlock.toml") + "[runtime]\nretention_days = 1\n";
+    repository.file("audit/driftlock.toml", &text);
+    repository.file("audit/policies.toml", "[[policy]]\nname = \"own\"\nseverity = \"low\"\n");
+    repository.file(EDGE, "changed\n");
+    commit_all(&repository, "forgets soon");
+    let agent_of = fetching(&repository, "");
+    let config = agent_of.read("audit/driftlock.toml").replace("listen =", "retention_days = 0\nlisten =");
+    agent_of.file("audit/driftlock.toml", &config);
+    let old = "audit/state/serve/erp/audit/state/events/20200101-0001.jsonl";
+    agent_of.file(old, "");
+    let detail = token(&agent_of, "reader", "detail", &[]);
+    let names = |agent: &AgentProcess| {
+        let all = agent.get("/drift/policies", &detail).json();
+        all["policies"].as_array().unwrap().iter().map(|it| it["policy"]["name"].clone()).collect::<Vec<_>>()
+    };
+    let agent = AgentProcess::start(&agent_of, &[]);
+    agent.wait_for_runs(&detail, 1);
+    assert_eq!(names(&agent), [json!("own")]);
+    let events = agent.get("/drift/events", &detail).json();
+    assert!(!events["events"].as_array().unwrap().is_empty(), "{events:#}");
+    assert!(agent_of.path(old).exists(), "the agent keeps for ever what it has");
+    drop(agent);
+    agent_of.file("signers", "");
+    let args = ["--require-signature", "--allowed-signers", "signers"];
+    let agent = AgentProcess::start(&agent_of, &args);
+    agent.wait_for_runs(&detail, 1);
+    assert_eq!(names(&agent), [json!(null); 0], "what nobody signed is not matched, and not listed");
+}

@@ -127,7 +127,8 @@ impl AgentProcess {
                 .filter(|line| line.starts_with("driftlock_deployment_duration_seconds_count"));
             let counts: Vec<usize> =
                 counts.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
-            if !counts.is_empty() && counts.iter().all(|count| *count >= runs) {
+            let running = metrics.lines().filter(|line| line.starts_with("driftlock_deployment_running{"));
+            if counts.len() == running.count() && counts.iter().all(|count| *count >= runs) {
                 return self.get("/drift/deployments", token).json();
             }
             assert!(start.elapsed() < GUARD, "{metrics}");

@@ -77,6 +77,8 @@ fn approved(session: &Session, args: &ApproveArgs, interrupt: &Interrupt) -> Res
     let approval = Approval {
         plan: prepared.plan.digest().to_string(),
         subjects: prepared.plan.items.iter().map(RemedyItem::name).collect(),
+        fingerprints: prepared.plan.items.iter().map(|item| item.fingerprint().to_string()).collect(),
+        since: now,
         by,
         until: until.unix,
         reason,

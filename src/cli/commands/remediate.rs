@@ -71,7 +71,7 @@ fn repaired(session: &Session, args: &RemediateArgs, interrupt: &Interrupt) -> R
     if interrupt.code().is_some() {
         return Ok(1);
     }
-    let outcome = job.carry_out(&prepared, &interrupt.watch)?;
+    let outcome = job.carry_out(&prepared, &interrupt.watch, &Watch::default())?;
     told(&outcome)
 }
 

@@ -31,6 +31,8 @@
 //!   [`SiteRequest::last_event_id`]) is sent into it first, and an [`Audience`] sends to all readers.
 //! - Pages of a list: [`CursorKey::seal`] and [`CursorKey::open`], with the route and its filters as the scope.
 //! - A change by whoever is known is noted in the [`ChangeLog`], before its handler is called and after.
+//! - A change calls [`Deed::begin`] right before what cannot be taken back: a client that was answered 503 meanwhile has been told
+//!   that nothing is changed, and then nothing is.
 //! - An error of ours is logged, and answered with [`Problem::internal`]; nothing of it is for the caller.
 //!
 //! The published description is made of the table: see `openapi.rs`.
@@ -60,10 +62,10 @@ pub(crate) use answer::SiteAnswer;
 pub(crate) use changes::ChangeLog;
 pub(crate) use cursor::CursorKey;
 pub(crate) use problem::Problem;
-pub(crate) use request::SiteRequest;
+pub(crate) use request::{Deed, SiteRequest, TooLate};
 pub(crate) use route::SiteRoute;
 pub(crate) use server::SiteServer;
 pub(crate) use site::{Site, SiteLimits};
 pub(crate) use spec::{QueryForm, QueryKey, RouteKind, Verb};
-pub(crate) use stream::{Audience, StreamEvent, feed};
+pub(crate) use stream::{Audience, EventFeed, StreamEvent, feed};
 pub(crate) use tls::SiteCertificate;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
 
 use hyper::body::Bytes;
 use serde::de::DeserializeOwned;
@@ -24,6 +25,30 @@ pub(crate) struct SiteCaller {
     pub(super) csrf: Option<String>,
 }
 
+/// A change that is made, or of which its client hears that it is not: one of both, whichever comes first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Deed(Arc<OnceLock<bool>>);
+
+/// The client has heard already that nothing is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it took too long, and nothing was changed: try again")]
+pub(crate) struct TooLate;
+
+impl Deed {
+    /// Begins with what cannot be taken back.
+    ///
+    /// # Errors
+    /// When the client has heard already that nothing is changed.
+    pub(crate) fn begin(&self) -> Result<(), TooLate> {
+        if *self.0.get_or_init(|| true) { Ok(()) } else { Err(TooLate) }
+    }
+
+    /// Gives it up; whether that is possible still.
+    pub(super) fn give_up(&self) -> bool {
+        !*self.0.get_or_init(|| false)
+    }
+}
+
 /// Pairs of a query or a form.
 pub(super) type Pairs = Vec<(String, String)>;
 
@@ -38,6 +63,7 @@ pub(crate) struct SiteRequest {
     pub(super) nonce: String,
     pub(super) last_event_id: Option<String>,
     pub(super) peer: IpAddr,
+    pub(super) deed: Deed,
 }
 
 impl SiteRequest {
@@ -74,6 +100,11 @@ impl SiteRequest {
     /// When the route is for everybody, which is a defect.
     pub(crate) fn caller(&self) -> Result<&SiteCaller, Problem> {
         self.caller.as_ref().ok_or_else(Problem::internal)
+    }
+
+    /// What a change begins with before it is made.
+    pub(crate) fn deed(&self) -> &Deed {
+        &self.deed
     }
 
     /// Whether whoever asks has at least that role.

@@ -123,10 +123,29 @@ async fn converse(stream: TcpStream, peer: IpAddr, service: Service, _slot: Owne
     let _ = stream.set_nodelay(true);
     let Some(certificate) = &service.certificate else { return serve(stream, peer, service).await };
     let accepting = TlsAcceptor::from(certificate.current()).accept(stream);
-    match timeout(service.site.limits.head_wait, accepting).await {
+    let accepted = tokio::select! {
+        accepted = timeout(service.site.limits.head_wait, accepting) => accepted,
+        () = crowded_out(&service.slots) => {
+            log::info!("an unfinished TLS handshake made room for others");
+            return;
+        }
+    };
+    match accepted {
         Ok(Ok(stream)) => serve(stream, peer, service).await,
         Ok(Err(error)) => log::debug!(error:%; "a TLS handshake failed"),
         Err(_) => log::debug!("a TLS handshake did not end in time"),
+    }
+}
+
+/// Waits until others wait for a connection, and at least as long as a client may take then.
+async fn crowded_out(slots: &Semaphore) {
+    sleep(waits::HTTP_IDLE.most).await;
+    let mut tick = interval(TICK);
+    loop {
+        tick.tick().await;
+        if slots.available_permits() == 0 {
+            return;
+        }
     }
 }
 
@@ -144,6 +163,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, peer: IpAddr, servic
     let io = TokioIo::new(PacedStream::new(stream, &pace));
     let mut connection = pin!(builder.serve_connection(io, answering));
     let mut tick = interval(TICK);
+    let mut is_asked_to_go = false;
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
@@ -158,6 +178,12 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, peer: IpAddr, servic
                     return;
                 }
                 if slots.available_permits() == 0 && pace.is_idle(waits::HTTP_IDLE.most) {
+                    if is_asked_to_go {
+                        log::info!("an unfinished request made room for others");
+                        return;
+                    }
+                    // One between two requests goes at once; one that has begun a head does not.
+                    is_asked_to_go = true;
                     connection.as_mut().graceful_shutdown();
                 }
             }

@@ -18,7 +18,7 @@ use super::guard;
 use super::login::{self, Attempts};
 use super::pace::Pace;
 use super::problem::Problem;
-use super::request::{self, SiteCaller, SiteRequest};
+use super::request::{self, Deed, SiteCaller, SiteRequest};
 use super::route::{self, SiteRoute};
 use super::session::Sessions;
 use super::spec::{PathValues, RouteKind, RouteSpec, Verb};
@@ -218,19 +218,12 @@ impl Site {
         let last_event_id = guard::single(&parts.headers, "last-event-id")?.map(str::to_owned);
         let nonce = random_text().map_err(|_| Problem::internal())?;
         let (values, peer) = (admitted.values, from.peer);
-        let request = SiteRequest { spec, values, query, form, body, caller, nonce, last_event_id, peer };
+        let deed = Deed::default();
+        let request =
+            SiteRequest { spec, values, query, form, body, caller, nonce, last_event_id, peer, deed };
         match self.handlings[admitted.at] {
             Handling::Custom(at) => {
-                let change = self.logged(&request, parts)?;
-                let ran = self.run(at, request).await;
-                if let Some(change) = change {
-                    let status =
-                        ran.as_ref().map_or_else(|problem| problem.status, |(draft, _)| draft.status);
-                    if let Err(error) = self.changes.note(&change, Some(status.as_u16())) {
-                        log::error!(error:%; "what came of a change could not be logged");
-                    }
-                }
-                let (draft, feed) = ran?;
+                let (draft, feed) = self.run(at, request, parts.uri.path()).await?;
                 let events = feed
                     .map(|feed| self.follow(feed, (admitted.token, admitted.session), from))
                     .transpose()?;
@@ -256,11 +249,11 @@ impl Site {
     }
 
     /// Notes a change that is going to be carried out; where that cannot be noted, it is not.
-    fn logged(&self, request: &SiteRequest, parts: &Parts) -> Result<Option<LoggedChange>, Problem> {
+    fn logged(&self, request: &SiteRequest, path: &str) -> Result<Option<LoggedChange>, Problem> {
         let Some(caller) = request.caller.as_ref().filter(|_| request.spec.verb.is_change()) else {
             return Ok(None);
         };
-        let change = LoggedChange::new(caller, request.peer, request.spec.verb.word(), parts.uri.path());
+        let change = LoggedChange::new(caller, request.peer, request.spec.verb.word(), path);
         self.changes.note(&change, None).map_err(|error| {
             log::error!(error:%; "a change could not be logged");
             Problem::unavailable("the change cannot be logged, so it is not made; the agent's log says why")
@@ -376,28 +369,53 @@ impl Site {
         })
     }
 
+    /// Calls a handler; of a change both lines of the log are written here, whether its client waits for it or not.
+    fn called(
+        &self,
+        at: usize,
+        request: &SiteRequest,
+        path: &str,
+    ) -> Result<(Draft, Option<EventFeed>), Problem> {
+        let change = self.logged(request, path)?;
+        let call = std::panic::AssertUnwindSafe(|| (self.call)(at, request));
+        let answer = std::panic::catch_unwind(call).unwrap_or_else(|_| {
+            log::error!(route = self.specs[at].path; "a handler panicked");
+            Err(Problem::internal())
+        });
+        let drafted = answer.map(|answer| Draft::of(answer, &request.nonce));
+        if let Some(change) = change {
+            let status = drafted.as_ref().map_or_else(|problem| problem.status, |(draft, _)| draft.status);
+            if let Err(error) = self.changes.note(&change, Some(status.as_u16())) {
+                log::error!(error:%; "what came of a change could not be logged");
+            }
+        }
+        drafted
+    }
+
     /// Runs a handler on a thread that may block.
     async fn run(
         self: &Arc<Self>,
         at: usize,
         request: SiteRequest,
+        path: &str,
     ) -> Result<(Draft, Option<EventFeed>), Problem> {
-        let site = Arc::clone(self);
+        let (site, path, deed) = (Arc::clone(self), path.to_owned(), request.deed.clone());
         let work = async move {
             let turn = Arc::clone(&site.handlers).acquire_owned().await.ok();
             let run = move || {
                 let _turn: Option<OwnedSemaphorePermit> = turn;
-                let answer = (site.call)(at, &request)?;
-                Ok(Draft::of(answer, &request.nonce))
+                site.called(at, &request, &path)
             };
             tokio::task::spawn_blocking(run).await
         };
-        let ran = tokio::time::timeout(self.limits.handler_wait, work).await;
-        let ran = ran.map_err(|_| Problem::unavailable("the agent is busy; try again"))?;
-        ran.unwrap_or_else(|_| {
-            log::error!(route = self.specs[at].path; "a handler panicked");
-            Err(Problem::internal())
-        })
+        let mut work = std::pin::pin!(work);
+        let ran = match tokio::time::timeout(self.limits.handler_wait, work.as_mut()).await {
+            Ok(ran) => ran,
+            Err(_) if deed.give_up() => return Err(Problem::unavailable("the agent is busy; try again")),
+            // It is being made: the answer says what came of it.
+            Err(_) => work.await,
+        };
+        ran.unwrap_or_else(|_| Err(Problem::internal()))
     }
 
     fn log_in(&self, request: &SiteRequest, is_tls: bool) -> Result<(Draft, Option<String>), Problem> {

@@ -39,6 +39,14 @@ impl StreamEvent {
 /// The reading end of a stream, which a handler answers with.
 pub(crate) struct EventFeed(pub(super) mpsc::Receiver<Bytes>);
 
+#[cfg(test)]
+impl EventFeed {
+    /// The next event, where there is one already.
+    pub(crate) fn next_now(&mut self) -> Option<String> {
+        self.0.try_recv().ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
 /// The writing end of a stream.
 pub(crate) struct FeedSender(mpsc::Sender<Bytes>);
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::sites::{Heard, Served, bearer, certify, read_to_end, wait_until};
+use super::sites::{GUARD, Heard, Served, bearer, certify, read_to_end, wait_until};
 use crate::serve::http::SiteLimits;
 use crate::serve::tokens::TokenRole;
 
@@ -180,4 +180,75 @@ fn reloading_goes_on_beside_requests() {
         asking.is_finished()
     });
     assert!(asking.join().unwrap());
+}
+
+/// The lines of the log of changes: path and status.
+fn logged(served: &Served) -> Vec<(String, Option<u64>)> {
+    let text = std::fs::read_to_string(served.dir.path().join("changes.jsonl")).unwrap_or_default();
+    let line = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        (line["path"].as_str().unwrap().to_owned(), line["status"].as_u64())
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn an_answer_that_comes_too_late_says_what_is_done() {
+    let served = Served::with(SiteLimits { handler_wait: SOON, ..SiteLimits::default() }, false);
+    let token = bearer(&served.token(TokenRole::Operate));
+    let change =
+        |path: &str| served.ask(&format!("POST {path}"), &[&token, "Content-Type: application/json"], "{}");
+    assert_eq!(change("/slow/early").status(), 200, "what is being done is waited for");
+    assert_eq!(served.state.deeds.load(Ordering::SeqCst), 1);
+    assert_eq!(change("/slow/late").status(), 503);
+    let line = |path: &str, status| (path.to_owned(), status);
+    wait_until(|| logged(&served).len() == 4);
+    assert_eq!(
+        served.state.deeds.load(Ordering::SeqCst),
+        1,
+        "who was told that nothing is done is told so rightly"
+    );
+    assert_eq!(
+        logged(&served),
+        [
+            line("/slow/early", None),
+            line("/slow/early", Some(200)),
+            line("/slow/late", None),
+            line("/slow/late", Some(503))
+        ]
+    );
+}
+
+#[test]
+fn what_came_of_a_change_is_logged_though_its_client_has_hung_up() {
+    let served = Served::start();
+    let token = bearer(&served.token(TokenRole::Operate));
+    let mut gone = served.connect();
+    let port = served.port();
+    let request = format!(
+        "POST /slow/early HTTP/1.1\r\nHost: localhost:{port}\r\n{token}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
+    );
+    gone.write_all(request.as_bytes()).unwrap();
+    wait_until(|| logged(&served).len() == 1);
+    drop(gone);
+    wait_until(|| logged(&served).len() == 2);
+    assert_eq!(logged(&served)[1], ("/slow/early".to_owned(), Some(200)));
+}
+
+#[test]
+fn clients_that_finish_no_head_make_room_for_those_who_do() {
+    for is_tls in [false, true] {
+        let limits = SiteLimits { connections: 4, head_wait: 2 * GUARD, ..SiteLimits::default() };
+        let served = Served::with(limits, is_tls);
+        let mut crowd: Vec<_> = (0..10).map(|_| served.connect()).collect();
+        for stream in &mut crowd {
+            // The first bytes of a handshake, or of a head.
+            let begin: &[u8] = if is_tls { b"\x16\x03\x01" } else { b"GET /list HTTP/1.1\r\nX: " };
+            stream.write_all(begin).unwrap();
+        }
+        let ca = served.dir.path().join("cert.pem");
+        let ca = ca.to_str().unwrap();
+        let args: &[&str] = if is_tls { &["--cacert", ca] } else { &[] };
+        assert_eq!(served.curl(args, "/healthz"), "ok\n");
+    }
 }

@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
@@ -27,6 +28,8 @@ pub(super) const GUARD: Duration = Duration::from_secs(120);
 pub(super) struct State {
     pub(super) audience: Audience,
     cursors: CursorKey,
+    /// How many changes were made.
+    pub(super) deeds: AtomicUsize,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -95,10 +98,25 @@ fn large(_: &State, _: &SiteRequest) -> Answered {
     Ok(SiteAnswer::Text("text/plain", "x".repeat(64 << 20)))
 }
 
+/// A change that takes its time, before or after what cannot be taken back.
+fn slow(state: &State, request: &SiteRequest) -> Answered {
+    let begin = || request.deed().begin().map_err(|late| Problem::unavailable(late.to_string()));
+    let is_early = request.value("when")? == "early";
+    if is_early {
+        begin()?;
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    if !is_early {
+        begin()?;
+    }
+    state.deeds.fetch_add(1, Ordering::SeqCst);
+    said(request, "done")
+}
+
 const READ: Option<TokenRole> = Some(TokenRole::Read);
 const OPERATE: Option<TokenRole> = Some(TokenRole::Operate);
 
-pub(super) static ROUTES: [SiteRoute<State>; 11] = [
+pub(super) static ROUTES: [SiteRoute<State>; 12] = [
     SiteRoute::new(Verb::Get, "/healthz", None, RouteKind::Api, |_, _| {
         Ok(SiteAnswer::Text("text/plain", "ok\n".to_owned()))
     })
@@ -129,6 +147,9 @@ pub(super) static ROUTES: [SiteRoute<State>; 11] = [
     SiteRoute::new(Verb::Get, "/large", READ, RouteKind::Api, large).summary("Much.").gives("text/plain"),
     SiteRoute::new(Verb::Get, "/panic", READ, RouteKind::Api, |_, _| panic!("on purpose"))
         .summary("A defect."),
+    SiteRoute::new(Verb::Post, "/slow/{when}", OPERATE, RouteKind::Api, slow)
+        .summary("A change that takes its time.")
+        .gives("Said"),
     SiteRoute::new(Verb::Get, "/sleep", READ, RouteKind::Api, |_, _| {
         std::thread::sleep(GUARD);
         Err(Problem::internal())
@@ -153,7 +174,11 @@ impl Served {
     pub(super) fn with(limits: SiteLimits, is_tls: bool) -> Self {
         let dir = assert_fs::TempDir::new().unwrap();
         let tokens = Arc::new(TokenStore::new(dir.path()));
-        let state = Arc::new(State { audience: Audience::default(), cursors: CursorKey::random().unwrap() });
+        let state = Arc::new(State {
+            audience: Audience::default(),
+            cursors: CursorKey::random().unwrap(),
+            deeds: AtomicUsize::new(0),
+        });
         let certificate = is_tls.then(|| {
             certify(dir.path(), "first");
             Arc::new(
