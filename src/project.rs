@@ -116,7 +116,7 @@ impl Project {
     /// The command that commits the baseline and nothing else; none where no repository is around the project.
     pub(crate) fn commit_of_baseline(&self) -> Option<String> {
         Repository::around(&self.root).ok()?;
-        let all = [config::PATH, baseline::PATH, baseline::RECORD];
+        let all = [config::PATH, config::policies::POLICIES, baseline::PATH, baseline::RECORD];
         let paths: Vec<&str> = all.into_iter().filter(|path| self.root.join(path).exists()).collect();
         let (git, paths) = (self.git(), paths.join(" "));
         Some(format!("{git} add -- {paths} && {git} commit -m 'Accept the baseline' -- {paths}"))

@@ -50,7 +50,7 @@ pub(crate) fn commit(
         };
         baseline_signature::replaced(
             &project.locks_dir(),
-            project.config.digest,
+            &project.config,
             files,
             &unmoved,
             &*project.control.events,

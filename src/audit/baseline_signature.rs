@@ -1,6 +1,6 @@
 //! The signature beside the lock files: what it is over, and that it goes when it does not hold any more.
 
-use crate::audit::signed_files::{is_signed, own_place};
+use crate::audit::signed_files::{beside, is_signed, own_place};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -8,17 +8,17 @@ use crate::baseline::{self, ReplaceError, Replacement, replace};
 use crate::config::Config;
 use crate::control::Events;
 use crate::error::Failure;
-use crate::model::Digest;
 
 /// Replaces lock files, and with them a signature that does not hold any more; says so.
 pub(crate) fn replaced(
     locks: &Path,
-    configuration: Option<Digest>,
+    config: &Config,
     changes: &BTreeMap<String, Vec<u8>>,
     unmoved: &dyn Fn() -> bool,
     events: &dyn Events,
 ) -> Result<(), ReplaceError> {
-    let is_signed = |draft: &Path| is_signed(draft, configuration);
+    let beside = beside(config);
+    let is_signed = |draft: &Path| is_signed(draft, &beside);
     if replace(locks, &Replacement { changes, unmoved, is_signed: &is_signed })? {
         events.line(&format!(
             "{} removed: it was of what was there before; sign again with: driftlock sign",
@@ -34,9 +34,9 @@ pub(crate) fn of_new_configuration(root: &Path, events: &dyn Events) -> Result<(
     if locks.join(baseline::SIGNATURE).symlink_metadata().is_err() {
         return Ok(());
     }
-    let configuration = Config::load(root)?.digest;
-    if !is_signed(&locks, configuration) {
-        replaced(&locks, configuration, &BTreeMap::new(), &|| true, events)?;
+    let config = Config::load(root)?;
+    if !is_signed(&locks, &beside(&config)) {
+        replaced(&locks, &config, &BTreeMap::new(), &|| true, events)?;
     }
     Ok(())
 }

@@ -30,6 +30,7 @@ pub(crate) mod second_look;
 pub(crate) mod shipped;
 pub(crate) mod side;
 pub(crate) mod signed_files;
+pub(crate) mod signed_policies;
 pub(crate) mod signing_key;
 pub(crate) mod since_last;
 pub(crate) mod target;

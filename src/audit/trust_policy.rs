@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use crate::atomic::read_file_within;
 use crate::baseline::{Locks, SIGNATURE, Source, Whole};
 use crate::check::{BASELINE_SIGNED, CHECKS, baseline_signed};
-use crate::config;
 use crate::control::clock;
 use crate::error::Failure;
 use crate::git::Repository;
@@ -204,17 +203,17 @@ impl Trusting {
 
     /// Who signed a baseline, and whether that counts; `locks` are the lock files that were read of it.
     pub(crate) fn look(&self, project: &Project, source: &Source, locks: Option<&Locks>) -> SignatureCheck {
-        let whole = match Whole::read(source, &lock_file_names(), config::PATH) {
+        let whole = match Whole::read(source, &lock_file_names(), &signed_files::BESIDE) {
             Ok(whole) => whole,
             Err(error) => return SignatureCheck { files: 0, by: Err(other(source, &error.to_string())) },
         };
-        let own = project.config.digest;
-        let configuration = if matches!(source, Source::Git(_)) { whole.configuration } else { own };
-        let listed = signed_files::listed(&whole, configuration);
+        let own = signed_files::beside(&project.config);
+        let beside = if matches!(source, Source::Git(_)) { &whole.beside } else { &own };
+        let listed = signed_files::listed(&whole, beside);
         let by = is_what_was_read(&whole, locks, source)
             .and_then(|()| self.judge(&whole, &list(&listed), source))
             .and_then(
-                |signer| if configuration == own { Ok(signer) } else { self.beside(project, source, signer) },
+                |signer| if *beside == own { Ok(signer) } else { self.beside(project, source, signer) },
             );
         SignatureCheck { files: listed.len(), by }
     }

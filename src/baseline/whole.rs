@@ -23,16 +23,16 @@ pub struct Whole {
     pub files: BTreeMap<String, Digest>,
     /// The signature's file; `None` where there is none, an error where it cannot be read.
     pub signature: Option<Result<Vec<u8>, LockError>>,
-    /// The digest of the configuration, where it comes with the baseline: that of a commit.
-    pub configuration: Option<Digest>,
+    /// Digests of the files beside it that are signed with it, by path, where they come with the baseline: those of a commit.
+    pub beside: BTreeMap<String, Digest>,
 }
 
 impl Whole {
-    /// Reads the lock files called `names`, those of each target, and the signature.
+    /// Reads the lock files called `names`, those of each target, and the signature; of a commit also the files `beside` them.
     ///
     /// # Errors
     /// When one of them is there and cannot be read.
-    pub fn read(source: &Source, names: &[&str], configuration: &str) -> Result<Self, LockError> {
+    pub fn read(source: &Source, names: &[&str], beside: &[&str]) -> Result<Self, LockError> {
         match source {
             Source::Directory { path, name } => {
                 let Some(dir) = open_directory(path).map_err(|e| LockError::new(name, &in_words(&e)))? else {
@@ -42,7 +42,7 @@ impl Whole {
             }
             Source::Git(revision) => {
                 let failed = |error: GitError| LockError::new(&source.name(), &error.to_string());
-                Self::in_commit(revision, &source.name(), names, configuration).map_err(failed)
+                Self::in_commit(revision, &source.name(), names, beside).map_err(failed)
             }
         }
     }
@@ -66,7 +66,7 @@ impl Whole {
         revision: &Revision,
         around: &str,
         names: &[&str],
-        configuration: &str,
+        beside: &[&str],
     ) -> Result<Self, GitError> {
         let mut whole = Self::default();
         let repository = revision.repository();
@@ -102,9 +102,11 @@ impl Whole {
             };
             whole.signature = Some(bytes);
         }
-        let path = repository.path(configuration.as_bytes());
-        let name = [revision.commit.as_bytes(), b":", &path].concat();
-        whole.configuration = repository.content(&name)?.map(|bytes| Digest::of(&bytes));
+        for path in beside {
+            let name = [revision.commit.as_bytes(), b":", &repository.path(path.as_bytes())].concat();
+            let content = repository.content(&name)?;
+            whole.beside.extend(content.map(|bytes| ((*path).to_owned(), Digest::of(&bytes))));
+        }
         Ok(whole)
     }
 }

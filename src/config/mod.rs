@@ -120,6 +120,8 @@ pub struct Config {
     pub remediations: BTreeMap<String, Remediation>,
     /// The digest of the file that all this was read from; `None` where there is none.
     pub digest: Option<Digest>,
+    /// The digest of the policies beside it; `None` where there are none, or none that can be read.
+    pub policies_digest: Option<Digest>,
 }
 
 /// How many days runs are kept where nothing is configured.
@@ -274,12 +276,17 @@ impl Config {
         let path = root.join(PATH);
         let unreadable = |source| ConfigError::Unreadable { path: PATH.to_owned(), source };
         if std::fs::symlink_metadata(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-            return Ok(Self::parse("")?.with_detected(root));
+            let config = Self { policies_digest: policies::digest(root), ..Self::parse("")? };
+            return Ok(config.with_detected(root));
         }
         let bytes = read_file_within(&path, LARGEST_TEXT).map_err(unreadable)?;
         let not_text = |_| unreadable(std::io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"));
         let text = String::from_utf8(bytes).map_err(not_text)?;
-        let mut parsed = Self { digest: Some(Digest::of(text.as_bytes())), ..Self::parse(&text)? };
+        let mut parsed = Self {
+            digest: Some(Digest::of(text.as_bytes())),
+            policies_digest: policies::digest(root),
+            ..Self::parse(&text)?
+        };
         parsed.trust.check_of_project()?;
         if !parsed.probes.all.is_empty() {
             parsed.probes.refused = system::written_by_others(&path);
@@ -375,6 +382,7 @@ impl Config {
             remediation: raw.remediation.checked()?,
             remediations: remediation::checked_remediations(raw.remediations)?,
             digest: None,
+            policies_digest: None,
         })
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Config, ConfigError, invalid, misread};
 use crate::atomic::{LARGEST_TEXT, read_file_within};
-use crate::model::{Category, Glob, Severity, any_match};
+use crate::model::{Category, Digest, Glob, Severity, any_match};
 
 /// Where policies lie, relative to the root.
 pub const POLICIES: &str = "audit/policies.toml";
@@ -237,6 +237,24 @@ struct RawPolicies {
 /// When the file cannot be read, is not TOML, has an unknown key, or names a notification that there is not.
 pub fn load(root: &Path, config: &Config) -> Result<Vec<Policy>, ConfigError> {
     parse(&text_of(root)?, config)
+}
+
+/// Reads the policies of the project at `root`, with whose configuration their digest was read.
+///
+/// # Errors
+/// As [`load`]; and when the file was replaced since: a signature that was looked at would be of another one.
+pub fn load_of_project(root: &Path, config: &Config) -> Result<Vec<Policy>, ConfigError> {
+    let text = text_of(root)?;
+    if config.policies_digest.unwrap_or(Digest::of(b"")) != Digest::of(text.as_bytes()) {
+        let reason = "it was replaced while it was read; try again".to_owned();
+        return Err(ConfigError::Refused { path: POLICIES.to_owned(), reason });
+    }
+    parse(&text, config)
+}
+
+/// The digest of the policies below `root`; `None` where there are none, or none that can be read.
+pub(super) fn digest(root: &Path) -> Option<Digest> {
+    read_file_within(&root.join(POLICIES), LARGEST_TEXT).ok().map(|bytes| Digest::of(&bytes))
 }
 
 /// The text of the policies below `root`; that of a missing file is empty.

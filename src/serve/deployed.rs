@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::acknowledgements::with_rules;
+use crate::audit::signed_policies;
 use crate::audit::target::{Aim, Reach};
 use crate::audit::trust_policy::{SignatureDemand, Trusting};
 use crate::check::{self, Check};
@@ -150,18 +151,18 @@ impl Setting {
             Some(_) if tree.is_signed && !self.is_demanded_twice => None,
             Some(_) => self.demand_fetched.of_fetched(&project)?,
         };
-        // A signature of the baseline covers neither what is acknowledged nor how much it matters.
         let is_covered = trusting.is_none() || tree.is_signed;
-        let mut policies =
-            if is_covered { policies::load(&project.root, &project.config)? } else { Vec::new() };
+        let of_tree = trusting.as_ref().filter(|_| !tree.is_signed);
+        let mut policies = signed_policies::of_project(&project, of_tree)?;
         if project.store_root != project.root {
             policies.extend(policies::load(&project.store_root, &project.config)?);
         }
-        let uncovered = [policies::POLICIES, acknowledge::PATH].into_iter().filter(|_| !is_covered);
-        for path in uncovered.filter(|path| project.root.join(path).exists()) {
+        // A signature of the baseline does not cover what is acknowledged.
+        if !is_covered && project.root.join(acknowledge::PATH).exists() {
             let text = format!(
-                "{}: {path} does not count: signatures are required, and it is not signed",
-                deployment.name
+                "{}: {} does not count: signatures are required, and it is not signed",
+                deployment.name,
+                acknowledge::PATH
             );
             project.control.events.warning(&text);
         }

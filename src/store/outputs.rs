@@ -14,7 +14,8 @@ use crate::store::runs;
 pub(crate) fn check_output(project: &Project, path: Option<&Path>) -> Result<(), Failure> {
     let Some(path) = path else { return Ok(()) };
     let real = resolved(path);
-    let own = [config::PATH, acknowledge::PATH, baseline::RECORD].map(|it| resolved(&project.root.join(it)));
+    let own = [config::PATH, config::policies::POLICIES, acknowledge::PATH, baseline::RECORD];
+    let own = own.map(|it| resolved(&project.root.join(it)));
     let runtime = resolved(&project.store_root.join(runs::PATH));
     let name = real.strip_prefix(&runtime).ok().and_then(|below| below.iter().next()?.to_str());
     if own.contains(&real) || name.is_some_and(runs::is_own) {

@@ -69,7 +69,7 @@ pub enum Refused {
     },
     /// The baseline is signed, but the present configuration is another one.
     #[error(
-        "audit/driftlock.toml is not the one that was signed with {from}, and the present one is not signed either: {why}"
+        "audit/driftlock.toml or audit/policies.toml is not the one that was signed with {from}, and the present one is not signed either: {why}"
     )]
     Configuration {
         /// The source of the baseline.

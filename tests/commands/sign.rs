@@ -555,7 +555,12 @@ fn a_commit_is_held_to_its_own_signature() {
     let config = project.read("audit/driftlock.toml");
     project.file("audit/driftlock.toml", &(config + "# later\n"));
     let why = refused(&project, &["--baseline", "git:v1"]);
-    assert!(why.contains("audit/driftlock.toml is not the one that was signed with git:v1"), "{why}");
+    assert!(
+        why.contains(
+            "audit/driftlock.toml or audit/policies.toml is not the one that was signed with git:v1"
+        ),
+        "{why}"
+    );
     sign(&project, &keys, "alice");
     passes(&project, &["--baseline", "git:v1"]);
     passes(&project, &[]);
@@ -744,4 +749,33 @@ fn times_without_a_zone_are_those_of_ssh_keygen() {
         }
     }
     assert!(verdicts[0] > 2 && verdicts[1] > 2, "{verdicts:?}");
+}
+
+#[test]
+fn policies_count_only_as_they_were_signed() {
+    let keys = Keys::new();
+    let project = signed(&keys);
+    let policy = "[[policy]]\nname = \"mild\"\nseverity = \"low\"\n";
+    project.file("audit/policies.toml", policy);
+    assert!(refused(&project, &[]).contains("changed after it was made"));
+    let printed = sign(&project, &keys, "alice").out();
+    assert!(printed.starts_with("Signed: audit/locks/SIGNATURE, 5 files"), "{printed}");
+    assert!(project.ok(&["sign", "--print"]).out().contains("  audit/policies.toml\n"));
+    passes(&project, &[]);
+
+    project.file(COMPOSE, "by hand\n");
+    project.run(&["check"]);
+    let told = project.ok(&["policy", "test"]);
+    assert!(told.out().contains("mild") && told.err().is_empty(), "{}{}", told.out(), told.err());
+    project.file("audit/policies.toml", &policy.replace("mild", "bold"));
+    let told = project.ok(&["policy", "test"]);
+    assert!(!told.out().contains("bold"), "{}", told.out());
+    let why =
+        "audit/policies.toml does not count: signatures are required, and it is not signed with the baseline";
+    assert!(told.err().contains(why), "{}", told.err());
+    sign(&project, &keys, "eve");
+    assert!(project.ok(&["policy", "test"]).err().contains("which nobody has who may sign"));
+    // Without a baseline that must be signed they count as they are.
+    sign(&project, &keys, "alice");
+    assert!(project.ok(&["policy", "test"]).out().contains("bold"));
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::commands::remediate::{host_file, released};
 use crate::support::http::{Answer, HttpServer};
+use crate::support::keys::Keys;
 use crate::support::watcher::Watcher;
 use crate::support::{Project, wait_until};
 
@@ -56,6 +57,29 @@ fn a_policy_repairs_as_often_as_its_budget_allows_and_then_leaves_it_to_a_person
         (last["event"].as_str(), last["subject"].as_str()),
         (Some("drift.remediated"), Some("printer"))
     );
+}
+
+#[test]
+fn a_policy_that_is_not_signed_where_it_must_be_repairs_nothing() {
+    let keys = Keys::new();
+    keys.make("alice", "ed25519");
+    let project = policies(GOES_BACK);
+    let toml = project.read("audit/driftlock.toml");
+    project.file("audit/driftlock.toml", &(toml + "[trust]\nallowed_signers = \"audit/allowed_signers\"\n"));
+    project.file("audit/allowed_signers", &format!("alice@example.com {}\n", keys.public("alice")));
+    project.ok(&["sign", "--key", &keys.text_path("alice")]);
+    project.file("audit/policies.toml", &GOES_BACK.replace("goes back", "goes further"));
+    let (_dir, host) = host_file("[remediation]\nallow = [\"restore\"]\n");
+    let mut watcher = Watcher::start(&project, &["--host-config", &host]);
+    project.file(ORDER, "by hand\n");
+    let event = watcher.wait_for_subject(0, "drift.detected", "printer");
+    assert_eq!(event["policy"], Value::Null, "{event}");
+    // It is read again once it is signed.
+    project.ok(&["sign", "--key", &keys.text_path("alice")]);
+    let event = watcher.wait_for_subject(0, "drift.remediated", "printer");
+    assert_eq!(event["evidence"]["by"], "policy goes further");
+    assert_eq!(project.read(ORDER), GOOD);
+    watcher.end();
 }
 
 #[test]

@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::acknowledgements::with_rules;
+use crate::audit::signed_policies;
 use crate::audit::target::Aim;
 use crate::audit::trust_policy::Trusting;
 use crate::baseline::Source;
@@ -15,7 +16,7 @@ use crate::cli::args::subjects::Named;
 use crate::cli::args::target::ReachArgs;
 use crate::cli::completion;
 use crate::config::host_file::HostFile;
-use crate::config::policies::{self, Policy};
+use crate::config::policies::Policy;
 use crate::error::Failure;
 use crate::model::{CauseKind, Finding, Report, escaped};
 use crate::project::Project;
@@ -112,10 +113,9 @@ impl RepairArgs {
             None => Aim::local(&project),
         };
         let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules)).map_err(of_project)?;
-        let policies = policies::load(&project.root, &project.config).map_err(|error| {
-            of_project(error).hint("nothing is repaired while the policies make no sense")
-        })?;
         let (source, trusting) = (project.source(), Trusting::configured(&project));
+        let policies = signed_policies::of_project(&project, trusting.as_ref())
+            .map_err(|failure| failure.hint("nothing is repaired while the policies make no sense"))?;
         Ok(RepairPlace { project, aim, source, acknowledged, policies, trusting })
     }
 }

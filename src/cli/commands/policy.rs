@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::audit::signed_policies;
 use crate::cli::Session;
+use crate::cli::args::trust::TrustArgs;
 use crate::cli::completion;
 use crate::cli::terminal::output;
 use crate::config::host_file::HostFile;
-use crate::config::policies::{self, Affair, Policy, Repair};
+use crate::config::policies::{Affair, Policy, Repair};
 use crate::error::Failure;
 use crate::events::event::{Event, Happened, Scene};
 use crate::events::inbox::HintSource;
@@ -46,6 +48,8 @@ struct PolicyTestArgs {
     /// The host's own file, which says what may be repaired without a person [default: /etc/driftlock/host.toml]
     #[arg(long, value_name = "FILE")]
     host_config: Option<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// How to tell it
     #[arg(long, value_name = "NAME", default_value = "terminal")]
     format: PolicyFormat,
@@ -82,7 +86,8 @@ pub(crate) fn run(session: &Session, args: &PolicyArgs) -> Result<u8, Failure> {
     if let Some(name) = &args.target {
         project.target(name)?;
     }
-    let policies = policies::load(&project.root, &project.config).map_err(of_project)?;
+    let trusting = args.trust.resolve(&project)?;
+    let policies = signed_policies::of_project(&project, trusting.as_ref())?;
     let report = newest_report(&project, args.target.as_deref())?;
     let rules = EventRules { config: &project.config.events, policies: &policies };
     let all: Vec<PolicyMatch> = report

@@ -23,7 +23,7 @@ use crate::trust::{NAMESPACE, Signature, encode_armor};
 
 /// Sign the baseline with an SSH key
 ///
-/// Writes audit/locks/SIGNATURE over the digests of all lock files and of audit/driftlock.toml. What is signed is shown
+/// Writes audit/locks/SIGNATURE over the digests of all lock files, of audit/driftlock.toml and of audit/policies.toml. What is signed is shown
 /// by --print; ssh-keygen -Y sign -n driftlock over that text makes such a signature, too, and ssh-keygen -Y verify
 /// accepts this one. Whether it counts is for driftlock verify to say.
 #[derive(Args)]

@@ -14,6 +14,7 @@ use signal_hook::iterator::Signals;
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::acknowledgements::with_rules;
 use crate::audit::examine::{Auditor, BaselineChoice, Examination, Selection};
+use crate::audit::signed_policies;
 use crate::audit::target::Aim;
 use crate::audit::trust_policy::Trusting;
 use crate::cli::Session;
@@ -23,7 +24,7 @@ use crate::cli::args::trust::TrustArgs;
 use crate::cli::terminal::output::{self, say};
 use crate::cli::terminal::signals::Interrupt;
 use crate::config::host_file::HostFile;
-use crate::config::policies::{self, Policy};
+use crate::config::policies::Policy;
 use crate::config::{DockerMode, RedisStreams};
 use crate::control::{dates, waits};
 use crate::error::Failure;
@@ -146,9 +147,8 @@ impl WatchInput {
         }
         let acknowledged = with_rules(|rules| acknowledge::load(&project.root, rules));
         let acknowledged = acknowledged.map_err(|error| Failure::from(error).of_project())?;
-        let policies = policies::load(&project.root, &project.config);
-        let policies = policies.map_err(|error| Failure::from(error).of_project())?;
         let trusting = args.trust.resolve(&project)?;
+        let policies = signed_policies::of_project(&project, trusting.as_ref())?;
         args.place(&project)?;
         check_output(&project, args.metrics.as_deref())?;
         Ok(Self { project, acknowledged, policies, trusting })
