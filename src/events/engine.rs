@@ -1,8 +1,8 @@
 //! The container engine as a source of hints: a thread that does nothing but read its events.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Builder;
 
 use super::inbox::{Gap, HintSource, Inbox};
@@ -17,6 +17,8 @@ const OVERLAP: i64 = 2;
 pub(crate) struct EngineFollowing {
     host: Arc<dyn Host>,
     is_over: Arc<AtomicBool>,
+    /// Why they are not followed now.
+    unfollowed: Arc<Mutex<Option<String>>>,
 }
 
 impl fmt::Debug for EngineFollowing {
@@ -32,18 +34,33 @@ impl Drop for EngineFollowing {
     }
 }
 
+impl EngineFollowing {
+    /// Why the events are not followed now; `None` where they are, or are about to be.
+    pub(crate) fn unfollowed(&self) -> Option<String> {
+        self.unfollowed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Begins to follow the events of a host's engine, and goes on however often the stream ends.
 ///
 /// # Errors
 /// When there is no thread.
 pub(crate) fn begin(host: Arc<dyn Host>, inbox: Arc<Inbox>) -> std::io::Result<EngineFollowing> {
     let is_over = Arc::new(AtomicBool::new(false));
-    let following = EngineFollowing { host: Arc::clone(&host), is_over: Arc::clone(&is_over) };
-    Builder::new().name("engine".to_owned()).spawn(move || follow(&*host, &inbox, &is_over))?;
+    let unfollowed = Arc::<Mutex<Option<String>>>::default();
+    let following = EngineFollowing {
+        host: Arc::clone(&host),
+        is_over: Arc::clone(&is_over),
+        unfollowed: Arc::clone(&unfollowed),
+    };
+    let note = move |why: Option<&str>| {
+        *unfollowed.lock().unwrap_or_else(PoisonError::into_inner) = why.map(str::to_owned);
+    };
+    Builder::new().name("engine".to_owned()).spawn(move || follow(&*host, &inbox, &is_over, &note))?;
     Ok(following)
 }
 
-fn follow(host: &dyn Host, inbox: &Inbox, is_over: &AtomicBool) {
+fn follow(host: &dyn Host, inbox: &Inbox, is_over: &AtomicBool, note: &(dyn Fn(Option<&str>) + Sync)) {
     let (mut last, mut pause, mut was_there) = (None, waits::ENGINE_SOON.most, false);
     let broke = |why: String| inbox.everything(HintSource::Engine, Some(Gap::EngineStream(why)));
     while !is_over.load(Ordering::Relaxed) {
@@ -52,6 +69,7 @@ fn follow(host: &dyn Host, inbox: &Inbox, is_over: &AtomicBool) {
             last.map(|last: i64| last - OVERLAP),
             &mut || {
                 is_there = true;
+                note(None);
                 if was_there {
                     // What happened while nobody listened may be forgotten by the engine, too.
                     broke("it is followed again".to_owned());
@@ -68,12 +86,14 @@ fn follow(host: &dyn Host, inbox: &Inbox, is_over: &AtomicBool) {
         let why = match ended {
             Ok(StreamEnd::Left) | Err(HostError::Interrupted) => return,
             Ok(StreamEnd::NotOffered(why)) => {
+                note(Some(why));
                 return inbox.everything(HintSource::Engine, Some(Gap::NoEngineStream(why)));
             }
             Ok(StreamEnd::Ended) => "the engine ended it".to_owned(),
             Err(HostError::Unreachable(why)) => why,
         };
         log::info!(why = why.as_str(), was_followed = is_there; "the engine's events are not followed");
+        note(Some(&why));
         if is_there {
             broke(why);
         }

@@ -19,18 +19,18 @@ use super::run::DeploymentRun;
 use super::schedule::{RunEnd, Timetable, Wish};
 use super::state::{DeploymentState, EndedRun, ReadProject, RunResult};
 use super::views::Timing;
-use super::watching::Watching;
+use super::watching::{WatchCoverage, Watching};
 use crate::acknowledge::{self, Acknowledgement};
 use crate::config::Deployment;
 use crate::control::clock::{self, Now, Started};
 use crate::control::waits;
 use crate::error::Failure;
 use crate::events::event::{Event, EventEvidence, Happened, Scene};
-use crate::events::inbox::HintSource;
+use crate::events::inbox::{Gap, HintSource};
 use crate::events::journal::{self, Journal, JournalPosition};
 use crate::events::open_findings::OpenFindings;
 use crate::host::Watch;
-use crate::model::{Digest, ExitCode, Report, judge, short_id};
+use crate::model::{Digest, ExitCode, Report, escaped, judge, short_id};
 use crate::project::Project;
 use crate::remedy::approvals;
 use crate::store::state;
@@ -148,9 +148,8 @@ pub(crate) struct Agent {
     running: Mutex<AllRunning>,
     states: Mutex<BTreeMap<String, DeploymentState>>,
     board: Mutex<Board>,
-    /// The sources of hints of deployments that are watched, and what they told of since the last run began.
+    /// The sources of hints of deployments that are watched.
     watching: Mutex<BTreeMap<String, Watching>>,
-    hinted: Mutex<BTreeMap<String, HintSource>>,
     /// Readers of the stream: those who see names alone, and those who see lines and values, too.
     pub(crate) audiences: [Audience; 2],
     judging: Mutex<()>,
@@ -184,7 +183,6 @@ impl Agent {
             states: Mutex::new(states),
             board: Mutex::new(board),
             watching: Mutex::default(),
-            hinted: Mutex::default(),
             audiences: Default::default(),
             judging: Mutex::default(),
             bell: (Mutex::new(false), Condvar::new()),
@@ -288,7 +286,6 @@ impl Agent {
             for deployment in plan.deployments.iter().filter(|it| !plan.has_as(&before, it)) {
                 if let Some(state) = states.get_mut(&deployment.name) {
                     state.begin_anew();
-                    state.is_off = !deployment.enabled;
                     changed.push(deployment.name.clone());
                 }
             }
@@ -385,13 +382,18 @@ impl Agent {
         let mut all = held(&self.watching);
         if !all.contains_key(name) {
             let (agent, hinted) = (Arc::downgrade(self), name.clone());
-            let tell = move |source| {
+            let tell = move |_| {
                 if let Some(agent) = agent.upgrade() {
-                    held(&agent.hinted).insert(hinted.clone(), source);
                     agent.reconcile(Some(std::slice::from_ref(&hinted)));
                 }
             };
-            match Watching::begin(self.store_root(name), tell) {
+            let (agent, gapped) = (Arc::downgrade(self), name.clone());
+            let missed = move |source, gap: &Gap| {
+                if let Some(agent) = agent.upgrade() {
+                    agent.note_gap(&gapped, source, gap);
+                }
+            };
+            match Watching::begin(self.store_root(name), tell, missed) {
                 Ok((watching, warning)) => {
                     if let Some(text) = warning {
                         self.warn(name, &text);
@@ -407,6 +409,26 @@ impl Agent {
         if let Some(watching) = all.get_mut(name) {
             watching.join(&prepared.project, deployment.git.is_some(), &mut prepared.aims);
         }
+    }
+
+    /// Records that something may have been missed of a deployment that is watched: it is looked at again.
+    fn note_gap(&self, deployment: &str, source: HintSource, gap: &Gap) {
+        let mut event = Event::new(Happened::Gap, Scene { target: None, trigger: source });
+        event.evidence.reason = Some(escaped(gap.in_words().as_bytes()));
+        let root = self.store_root(deployment);
+        let journal = Journal::open(&root);
+        match journal.and_then(|mut journal| journal.append(std::slice::from_mut(&mut event))) {
+            Ok(_) => self.note(deployment, &event),
+            Err(error) => {
+                let why = crate::model::in_words(&error);
+                self.warn(deployment, &format!("a gap in what is watched is not recorded: {why}"));
+            }
+        }
+    }
+
+    /// How well each deployment that is watched is watched now.
+    pub(crate) fn coverage(&self) -> BTreeMap<String, WatchCoverage> {
+        held(&self.watching).iter().map(|(name, watching)| (name.clone(), watching.coverage())).collect()
     }
 
     /// Ends the runs that are under way, and waits for them as long as the agent may; `beside` ends what else there is meanwhile.
@@ -609,7 +631,7 @@ impl Agent {
     }
 
     fn attempt(self: &Arc<Self>, plan: &Plan, deployment: &Deployment, watch: &Arc<Watch>) -> Attempt {
-        let hint = held(&self.hinted).remove(&deployment.name);
+        let hint = held(&self.watching).get(&deployment.name).and_then(Watching::take_hint);
         let store_root = self.store_root(&deployment.name);
         let mut commit = None;
         let prepared = self.tree(plan, deployment, watch, &mut commit).and_then(|tree| {
@@ -767,8 +789,7 @@ fn recall(deployment: &Deployment, store_root: &Path) -> Result<(DeploymentState
     let open = open.collect::<Result<Vec<_>, _>>();
     board.recall_open(name, &open.map_err(|e| Failure::at(&store_root.join(state::PATH), &e))?);
     recall_approvals(&mut board, name, store_root, &targets);
-    let state = DeploymentState::recall(store_root, &targets);
-    Ok((DeploymentState { is_off: !deployment.enabled, ..state }, board))
+    Ok((DeploymentState::recall(store_root, &targets), board))
 }
 
 /// Takes note of the approvals of repairs that hold.

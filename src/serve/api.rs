@@ -178,17 +178,17 @@ pub(crate) fn follow(agent: &Agent, last: Option<&str>, detail: bool) -> EventFe
 
 /// All deployments.
 pub(crate) fn deployments(agent: &Agent, detail: bool) -> DeploymentList {
-    let timings = agent.timings();
+    let (timings, coverage) = (agent.timings(), agent.coverage());
     let timing = |name: &str| timings.get(name).copied().unwrap_or_default();
     let view = |(name, state): (&String, &super::state::DeploymentState)| {
-        DeploymentView::of(name, state, timing(name), detail)
+        DeploymentView::of(name, state, timing(name), coverage.get(name), detail)
     };
     DeploymentList { deployments: agent.states().iter().map(view).collect() }
 }
 
 /// The newest reports of all deployments. A deployment that has not been looked at is an error.
 pub(crate) fn report(agent: &Agent, detail: bool) -> WholeReport {
-    let verdict = verdict(&agent.states()).unwrap_or(RunResult::Error);
+    let verdict = verdict(agent, &agent.states()).unwrap_or(RunResult::Error);
     let mut open = BTreeMap::new();
     for incident in agent.board().unresolved() {
         let severity = incident.last.severity.map_or("none", Severity::word);

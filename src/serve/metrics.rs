@@ -35,6 +35,7 @@ pub(crate) fn page(agent: &Agent) -> String {
     let mut page = Page { text: of_reports(agent) };
     deployments(&mut page, agent);
     durations(&mut page, agent);
+    watching(&mut page, agent);
     events(&mut page, agent);
     page.text
 }
@@ -100,6 +101,42 @@ fn durations(page: &mut Page, agent: &Agent) {
         page.sample(&format!("{name}_bucket"), &[("deployment", deployment), ("le", "+Inf")], all);
         page.sample(&format!("{name}_sum"), &[("deployment", deployment)], state.seconds);
         page.sample(&format!("{name}_count"), &[("deployment", deployment)], all);
+    }
+}
+
+fn watching(page: &mut Page, agent: &Agent) {
+    let all = agent.coverage();
+    if all.is_empty() {
+        return;
+    }
+    let name = "driftlock_watch_watches";
+    page.head(name, "gauge", "How many directories of this machine are watched.");
+    for (deployment, coverage) in &all {
+        if let Some(watches) = coverage.watches {
+            page.sample(name, &[("deployment", deployment)], watches);
+        }
+    }
+    let name = "driftlock_watch_unwatched";
+    page.head(name, "gauge", "How many things cannot be watched now: the API says which.");
+    for (deployment, coverage) in &all {
+        page.sample(name, &[("deployment", deployment)], coverage.unwatched.len());
+    }
+    let name = "driftlock_watch_gaps_total";
+    page.head(name, "counter", "How often something may have been missed, so that everything was looked at.");
+    for (deployment, coverage) in &all {
+        page.sample(name, &[("deployment", deployment)], coverage.gaps);
+    }
+    let name = "driftlock_watch_overflows_total";
+    page.head(name, "counter", "How often more happened at once than could be told one by one.");
+    for (deployment, coverage) in &all {
+        page.sample(name, &[("deployment", deployment)], coverage.overflows);
+    }
+    let name = "driftlock_watch_lag_seconds";
+    page.head(name, "gauge", "How long the newest run that a hint led to took, from the hint to its end.");
+    for (deployment, coverage) in &all {
+        if let Some(lag) = coverage.lag {
+            page.sample(name, &[("deployment", deployment)], lag.as_secs_f64());
+        }
     }
 }
 

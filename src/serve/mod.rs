@@ -18,4 +18,4 @@ pub(crate) mod site;
 pub(crate) mod state;
 pub(crate) mod tokens;
 pub(crate) mod views;
-mod watching;
+pub(crate) mod watching;

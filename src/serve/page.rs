@@ -6,6 +6,7 @@ use super::agent::Agent;
 use super::board::{Incident, IncidentStatus};
 use super::state::{DeploymentState, RunResult};
 use super::views::Timeline;
+use super::watching::WatchCoverage;
 use crate::control::clock;
 use crate::model::{Category, CauseKind, Report, Status};
 use crate::report::html::markup::Markup;
@@ -17,6 +18,10 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 /// How many days the timeline has.
 const DAYS: u32 = 30;
+/// How many incidents a page has.
+const ON_ONE: usize = 50;
+/// How many deployments without anything to say are shown in a table of their own.
+const QUIET: usize = 10;
 /// How many incidents of one cause are shown unfolded.
 const UNFOLDED: usize = 10;
 /// How many incidents that are over are listed.
@@ -46,6 +51,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) csrf: Option<&'a str>,
     /// What ends the session, the same way.
     pub(crate) session: Option<&'a str>,
+    /// The number of the page of what is open, from 1.
+    pub(crate) page: usize,
 }
 
 /// The page.
@@ -55,7 +62,7 @@ pub(crate) fn page(agent: &Agent, reader: Reader<'_>) -> String {
     let mut open: Vec<&Incident> = board.unresolved().collect();
     open.sort_by(|a, b| (b.last.severity, &a.id).cmp(&(a.last.severity, &b.id)));
     let causes = Causes::of(&states);
-    let result = verdict(&states);
+    let result = verdict(agent, &states);
     let mut page = Markup::default();
     page.fixed(HEAD);
     page.put("title", &format!("{} – driftlock", headline(result, &open)));
@@ -85,8 +92,9 @@ pub(crate) fn page(agent: &Agent, reader: Reader<'_>) -> String {
 }
 
 /// The verdict over all deployments that are not switched off; one that has not been looked at since the start is no pass.
-pub(crate) fn verdict(states: &BTreeMap<String, DeploymentState>) -> Option<RunResult> {
-    let on = states.values().filter(|state| !state.is_off);
+pub(crate) fn verdict(agent: &Agent, states: &BTreeMap<String, DeploymentState>) -> Option<RunResult> {
+    let plan = agent.plan();
+    let on = plan.deployments.iter().filter(|it| it.enabled).filter_map(|it| states.get(&it.name));
     let verdicts: Option<Vec<RunResult>> = on.map(DeploymentState::verdict).collect();
     verdicts?.into_iter().max()
 }
@@ -137,32 +145,62 @@ fn hidden(page: &mut Markup, name: &str, value: &str) {
 }
 
 fn places(page: &mut Markup, agent: &Agent, states: &BTreeMap<String, DeploymentState>, reader: Reader<'_>) {
-    let timings = agent.timings();
-    page.within("section", |it| {
-        it.put("h2", "Places");
+    let (timings, coverage) = (agent.timings(), agent.coverage());
+    let is_watched = |name: &String| coverage.get(name).is_none_or(|it| it.unwatched.is_empty());
+    let is_quiet = |(name, state): &(&String, &DeploymentState)| {
+        state.verdict() == Some(RunResult::Pass) && is_watched(name)
+    };
+    let (quiet, loud): (Vec<_>, Vec<_>) = states.iter().partition(is_quiet);
+    let row = |it: &mut Markup, (name, state): &(&String, &DeploymentState)| {
+        it.within("tr", |it| {
+            it.put("th scope=row", name);
+            it.within("td", |it| result_badge(it, state.verdict()));
+            it.put("td", &last_run(state));
+            it.within("td", |it| {
+                if timings.get(*name).is_some_and(|timing| !timing.enabled) {
+                    it.put("p", "switched off");
+                }
+                for report in state.places.values() {
+                    place(it, name, report, reader, false);
+                }
+                for report in state.last_known.values() {
+                    place(it, name, report, reader, true);
+                }
+                let errors = state.last.iter().flat_map(|last| &last.errors);
+                it.each("p class=why", errors.filter(|_| reader.detail));
+                unwatched(it, coverage.get(*name), reader);
+            });
+        });
+    };
+    let table = |it: &mut Markup, rows: &[(&String, &DeploymentState)]| {
         it.table("table class=checks", ["Deployment", "Verdict", "Last run", "Result"], |it| {
-            for (name, state) in states {
-                it.within("tr", |it| {
-                    it.put("th scope=row", name);
-                    it.within("td", |it| result_badge(it, state.verdict()));
-                    it.put("td", &last_run(state));
-                    it.within("td", |it| {
-                        if timings.get(name).is_some_and(|timing| !timing.enabled) {
-                            it.put("p", "switched off");
-                        }
-                        for report in state.places.values() {
-                            place(it, name, report, reader, false);
-                        }
-                        for report in state.last_known.values() {
-                            place(it, name, report, reader, true);
-                        }
-                        let errors = state.last.iter().flat_map(|last| &last.errors);
-                        it.each("p class=why", errors.filter(|_| reader.detail));
-                    });
-                });
+            for one in rows {
+                row(it, one);
             }
         });
+    };
+    page.within("section", |it| {
+        it.put("h2", "Places");
+        if quiet.len() <= QUIET {
+            return table(it, &states.iter().collect::<Vec<_>>());
+        }
+        if !loud.is_empty() {
+            table(it, &loud);
+        }
+        it.within("details", |it| {
+            it.put("summary", &format!("{} deployments are as released", quiet.len()));
+            table(it, &quiet);
+        });
     });
+}
+
+fn unwatched(page: &mut Markup, coverage: Option<&WatchCoverage>, reader: Reader<'_>) {
+    let Some(coverage) = coverage.filter(|it| !it.unwatched.is_empty()) else { return };
+    if reader.detail {
+        page.each("p class=why", coverage.unwatched.iter().map(|why| format!("not watched: {why}")));
+    } else {
+        page.put("p class=why", "not everything is watched between the runs");
+    }
 }
 
 fn last_run(state: &DeploymentState) -> String {
@@ -245,16 +283,45 @@ fn drift(page: &mut Markup, open: &[&Incident], causes: &Causes, reader: Reader<
             None => groups.push((words, vec![incident])),
         }
     }
-    page.within("section", |it| {
+    let pages = open.len().div_ceil(ON_ONE);
+    let number = reader.page.clamp(1, pages);
+    let (mut before, begin) = (0, (number - 1) * ON_ONE);
+    page.within("section id=open", |it| {
         it.put("h2", "What is open");
         for (words, members) in &groups {
+            let of_page =
+                members.iter().enumerate().filter(|(at, _)| (begin..begin + ON_ONE).contains(&(before + at)));
+            let of_page: Vec<&&Incident> = of_page.map(|(_, member)| member).collect();
+            before += members.len();
+            if of_page.is_empty() {
+                continue;
+            }
             it.within("h3 class=cause", |it| {
                 it.text(words);
                 it.put("small", &format!(" {}", members.len()));
             });
-            for member in members {
+            for member in of_page {
                 incident(it, member, members.len() <= UNFOLDED, reader);
             }
+        }
+        if pages > 1 {
+            other_pages(it, (number, pages), open.len());
+        }
+    });
+}
+
+fn other_pages(page: &mut Markup, (number, pages): (usize, usize), count: usize) {
+    page.within("nav class=pages aria-label=\"What is open\"", |it| {
+        let link = |it: &mut Markup, number: usize, words: &str| {
+            it.with("a", &[("href", &format!("/?page={number}#open"))], |it| it.text(words));
+        };
+        if number > 1 {
+            link(it, number - 1, "Previous");
+        }
+        let (first, last) = ((number - 1) * ON_ONE + 1, (number * ON_ONE).min(count));
+        it.put("span", &format!("{first} to {last} of {count}"));
+        if number < pages {
+            link(it, number + 1, "Next");
         }
     });
 }

@@ -57,7 +57,9 @@ pub(crate) const ROUTES: &[SiteRoute<AgentSite>] = &[
     SiteRoute::new(Verb::Get, "/metrics", Some(TokenRole::Scrape), RouteKind::Api, scrape)
         .summary("Metrics for Prometheus.")
         .gives("text/plain"),
-    SiteRoute::new(Verb::Get, "/", Some(TokenRole::Read), RouteKind::Page, index).summary("The page."),
+    SiteRoute::new(Verb::Get, "/", Some(TokenRole::Read), RouteKind::Page, index)
+        .summary("The page.")
+        .query(&[key("page", "The page of what is open.", QueryForm::Number(1, 1_000_000))]),
     SiteRoute::new(Verb::Get, "/drift/stream", Some(TokenRole::Read), RouteKind::Stream, stream)
         .summary("Events as they come."),
     SiteRoute::new(Verb::Get, "/drift/events", Some(TokenRole::Read), RouteKind::Api, events)
@@ -225,6 +227,7 @@ fn index(site: &AgentSite, request: &SiteRequest) -> Result<SiteAnswer, Problem>
         detail: request.may(TokenRole::Detail),
         csrf: request.csrf().filter(|_| request.may(TokenRole::Operate)),
         session: request.csrf(),
+        page: request.query_as("page")?.unwrap_or(1),
     };
     Ok(SiteAnswer::Html(page::page(&site.agent, reader)))
 }

@@ -90,8 +90,6 @@ impl ReadProject {
 /// One deployment, as far as its runs have shown it.
 #[derive(Default)]
 pub(crate) struct DeploymentState {
-    /// Whether it is switched off: it is not looked at, and the verdict over all is none of it.
-    pub(crate) is_off: bool,
     /// Its project, as the newest run read it.
     pub(crate) read: Option<ReadProject>,
     /// The report of each place that the newest run has looked at, by target.

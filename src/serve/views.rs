@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::board::{Incident, IncidentStatus};
 use super::http::StreamEvent;
 use super::state::{DeploymentState, RunResult};
+use super::watching::WatchCoverage;
 use crate::control::clock;
 use crate::events::event::{Event, EventEvidence};
 use crate::model::{CheckResult, Finding, Report, escaped};
@@ -143,10 +144,39 @@ pub(crate) struct DeploymentView {
     overrun: u64,
     /// Its places, as the newest run has seen them.
     places: Vec<PlaceView>,
+    /// How well it is watched between its runs; absent where it is not watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(default))]
+    watching: Option<WatchingView>,
     /// Places that it has not looked at, as they were when they last were looked at, maybe before the agent was started.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(test, schemars(default))]
     last_known: Vec<PlaceView>,
+}
+
+/// How well a deployment is watched.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct WatchingView {
+    /// How many directories of this machine are watched; absent where files cannot be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    watches: Option<usize>,
+    /// Whether everything is watched that is looked at.
+    complete: bool,
+    /// What cannot be watched now, with the reasons; only with the role `detail`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(default))]
+    unwatched: Vec<String>,
+    /// How often something may have been missed since watching began, so that everything was looked at.
+    gaps: u64,
+}
+
+impl WatchingView {
+    fn of(coverage: &WatchCoverage, detail: bool) -> Self {
+        let unwatched = if detail { coverage.unwatched.clone() } else { Vec::new() };
+        let complete = coverage.unwatched.is_empty();
+        Self { watches: coverage.watches, complete, unwatched, gaps: coverage.gaps }
+    }
 }
 
 /// What the scheduler knows of a deployment.
@@ -164,7 +194,13 @@ pub(crate) struct Timing {
 
 impl DeploymentView {
     /// The view of a deployment.
-    pub(crate) fn of(name: &str, state: &DeploymentState, timing: Timing, detail: bool) -> Self {
+    pub(crate) fn of(
+        name: &str,
+        state: &DeploymentState,
+        timing: Timing,
+        coverage: Option<&WatchCoverage>,
+        detail: bool,
+    ) -> Self {
         let last = state.last.as_ref();
         Self {
             name: name.to_owned(),
@@ -180,6 +216,7 @@ impl DeploymentView {
             missed: timing.missed,
             overrun: timing.overrun,
             places: state.places.values().map(|report| PlaceView::of(report, detail)).collect(),
+            watching: coverage.map(|coverage| WatchingView::of(coverage, detail)),
             last_known: state.last_known.values().map(|report| PlaceView::of(report, detail)).collect(),
         }
     }

@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::Builder;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::agent::held;
 use crate::audit::target::Aim;
 use crate::baseline;
 use crate::config::{self, DockerMode, policies};
 use crate::control::waits;
 use crate::events::engine::{self, EngineFollowing};
 use crate::events::files::FileWatch;
-use crate::events::inbox::{Batch, HintSource, Inbox};
+use crate::events::inbox::{Batch, Gap, HintSource, Inbox};
 use crate::host::Visitor;
+use crate::model::printable_path;
 use crate::project::Project;
 use crate::{acknowledge, model};
 
@@ -25,6 +27,34 @@ pub(crate) struct Watching {
     /// Whether files of this machine are among what is looked at.
     has_files: Arc<AtomicBool>,
     engines: BTreeMap<Option<String>, EngineFollowing>,
+    /// Why files are not watched at all.
+    no_files: Option<String>,
+    told: Arc<Mutex<Told>>,
+}
+
+/// What sources have told of.
+#[derive(Default)]
+struct Told {
+    /// What the next run is begun for, and since when there is a hint.
+    hint: Option<(HintSource, Instant)>,
+    /// The same of the run that goes on.
+    looking: Option<Instant>,
+    coverage: WatchCoverage,
+}
+
+/// How well a deployment is watched.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct WatchCoverage {
+    /// How many directories of this machine are watched; `None` where files cannot be.
+    pub(crate) watches: Option<usize>,
+    /// What cannot be watched now, each with the reason.
+    pub(crate) unwatched: Vec<String>,
+    /// How often something may have been missed since watching began, so that everything was looked at.
+    pub(crate) gaps: u64,
+    /// How many of them because more happened at once than could be told one by one.
+    pub(crate) overflows: u64,
+    /// How long the newest run that a hint led to took, from the hint to its end.
+    pub(crate) lag: Option<Duration>,
 }
 
 impl Drop for Watching {
@@ -34,14 +64,15 @@ impl Drop for Watching {
 }
 
 impl Watching {
-    /// Begins to watch; each hint that is none of what lies in `own` is told to `hinted`, which a thread of its own does. Gives what
-    /// somebody should hear of, too.
+    /// Begins to watch; each hint that is none of what lies in `own` is told to `hinted`, and why something may have been missed to
+    /// `missed`, which a thread of its own does. Gives what somebody should hear of, too.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub(crate) fn begin(
         own: PathBuf,
         hinted: impl Fn(HintSource) + Send + 'static,
+        missed: impl Fn(HintSource, &Gap) + Send + 'static,
     ) -> std::io::Result<(Self, Option<String>)> {
         let inbox = Arc::new(Inbox::default());
         let (files, warning) = match FileWatch::begin(Arc::clone(&inbox)) {
@@ -57,9 +88,23 @@ impl Watching {
         let is_blind = move || {
             wanted.load(Ordering::Relaxed) && known.as_ref().is_none_or(|files| files.blind().is_some())
         };
-        let wait = move || wait_for_hints(&taken, &is_blind, &own, &hinted);
+        let told = Arc::<Mutex<Told>>::default();
+        let noted = Arc::clone(&told);
+        let hint = move |source| {
+            held(&noted).hint.get_or_insert_with(|| (source, Instant::now()));
+            hinted(source);
+        };
+        let noted = Arc::clone(&told);
+        let gap = move |source, gap: &Gap| {
+            let coverage = &mut held(&noted).coverage;
+            coverage.gaps += 1;
+            coverage.overflows += u64::from(matches!(gap, Gap::Overflow | Gap::Flood));
+            missed(source, gap);
+        };
+        let wait = move || wait_for_hints(&taken, &is_blind, &own, &hint, &gap);
         Builder::new().name("hints".to_owned()).spawn(wait)?;
-        Ok((Self { inbox, files, has_files, engines: BTreeMap::new() }, warning))
+        let no_files = warning.clone();
+        Ok((Self { inbox, files, has_files, engines: BTreeMap::new(), no_files, told }, warning))
     }
 
     /// Prepares a look at places: what they visit is watched, and their engines are followed.
@@ -89,14 +134,52 @@ impl Watching {
         }
     }
 
+    /// What a run that begins now is begun for; what is hinted at from here on is for the next one.
+    pub(crate) fn take_hint(&self) -> Option<HintSource> {
+        let mut told = held(&self.told);
+        let (source, since) = told.hint.take()?;
+        told.looking = Some(since);
+        Some(source)
+    }
+
     /// Ends watching what the newest look has not met.
     pub(crate) fn looked(&self) {
-        self.files.iter().for_each(|files| files.sweep());
+        if let Some(files) = &self.files {
+            files.sweep();
+        }
+        let mut told = held(&self.told);
+        if let Some(since) = told.looking.take() {
+            told.coverage.lag = Some(since.elapsed());
+        }
+    }
+
+    /// How well the deployment is watched now.
+    pub(crate) fn coverage(&self) -> WatchCoverage {
+        let has_files = self.has_files.load(Ordering::Relaxed);
+        let mut unwatched: Vec<String> = self.no_files.iter().filter(|_| has_files).cloned().collect();
+        if let Some((count, path, why)) = self.files.as_ref().and_then(|files| files.blind()) {
+            let (path, every) = (printable_path(&path), waits::POLL.most.as_secs());
+            unwatched.push(format!("{count} places, which are looked at every {every} s: {path}: {why}"));
+        }
+        for (target, following) in &self.engines {
+            let target = target.as_deref().unwrap_or("local");
+            if let Some(why) = following.unfollowed() {
+                unwatched.push(format!("{target}: the engine's events: {}", model::escaped(why.as_bytes())));
+            }
+        }
+        let watches = self.files.as_ref().map(|files| files.directories());
+        WatchCoverage { watches, unwatched, ..held(&self.told).coverage.clone() }
     }
 }
 
 /// Waits for hints until the end, and tells of each burst of them once: not of more than one in [`waits::HINTED`].
-fn wait_for_hints(inbox: &Inbox, is_blind: &dyn Fn() -> bool, own: &Path, hinted: &dyn Fn(HintSource)) {
+fn wait_for_hints(
+    inbox: &Inbox,
+    is_blind: &dyn Fn() -> bool,
+    own: &Path,
+    hinted: &dyn Fn(HintSource),
+    missed: &dyn Fn(HintSource, &Gap),
+) {
     let mut quiet_until = Instant::now();
     let mut pending: Option<HintSource> = None;
     loop {
@@ -106,6 +189,11 @@ fn wait_for_hints(inbox: &Inbox, is_blind: &dyn Fn() -> bool, own: &Path, hinted
         let batch = inbox.next(deadline);
         if batch.end {
             return;
+        }
+        for (source, gap) in &batch.everything {
+            if let Some(gap) = gap {
+                missed(*source, gap);
+            }
         }
         let polled =
             (is_blind && pending.is_none() && Instant::now() >= deadline).then_some(HintSource::Poll);
@@ -138,9 +226,16 @@ mod tests {
     fn hints_are_told_once_a_while_and_those_of_the_agent_itself_never() {
         let dir = tempfile::tempdir().unwrap();
         let (told, hints) = channel();
-        let (watching, _) = Watching::begin(dir.path().to_owned(), move |source| {
-            let _ = told.send(source);
-        })
+        let (missed, gaps) = channel();
+        let (watching, _) = Watching::begin(
+            dir.path().to_owned(),
+            move |source| {
+                let _ = told.send(source);
+            },
+            move |_, gap: &Gap| {
+                let _ = missed.send(gap.clone());
+            },
+        )
         .unwrap();
         watching.inbox.path(dir.path().join("runs/1"));
         watching.inbox.path("/elsewhere".into());
@@ -151,6 +246,13 @@ mod tests {
             std::thread::sleep(waits::BURST.most);
         }
         assert_eq!(hints.recv_timeout(Duration::from_secs(30)).unwrap(), HintSource::Engine);
+        assert_eq!(watching.take_hint(), Some(HintSource::Inotify));
+        watching.looked();
+        assert!(watching.coverage().lag.is_some());
+        watching.inbox.everything(HintSource::Inotify, Some(Gap::Overflow));
+        assert_eq!(gaps.recv_timeout(Duration::from_secs(30)).unwrap(), Gap::Overflow);
+        assert_eq!(hints.recv_timeout(Duration::from_secs(30)).unwrap(), HintSource::Inotify);
+        assert_eq!((watching.coverage().gaps, watching.coverage().overflows), (1, 1));
         drop(watching);
         // Nothing more, and the thread has ended.
         assert!(hints.recv_timeout(Duration::from_secs(30)).is_err());

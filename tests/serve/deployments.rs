@@ -5,6 +5,7 @@ use serde_json::json;
 use super::interface::project;
 use crate::support::Project;
 use crate::support::agent::{AgentProcess, token};
+use crate::support::engine::{FakeEngine, Reply};
 use crate::support::git::{commit_all, git};
 
 const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
@@ -329,4 +330,44 @@ fn a_commit_decides_neither_for_how_long_it_is_remembered_nor_by_policies_that_n
     let agent = AgentProcess::start(&agent_of, &args);
     agent.wait_for_runs(&detail, 1);
     assert_eq!(names(&agent), [json!(null); 0], "what nobody signed is not matched, and not listed");
+}
+
+#[test]
+fn what_cannot_be_watched_and_what_may_have_been_missed_is_said() {
+    let project = project(&[], "[[deployments]]\nname = \"erp\"\nwatch = true\n");
+    let text = project.read("audit/driftlock.toml").replace("mode = \"off\"", "mode = \"auto\"");
+    project.file("audit/driftlock.toml", &text);
+    let [read, detail] = ["read", "detail"].map(|role| token(&project, role, role, &[]));
+    // An engine that ends its stream of events again and again.
+    let engine = FakeEngine::new(|path| match path.split('?').next().unwrap_or_default() {
+        "/events" => Reply::Bytes(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n".to_vec(),
+        ),
+        "/containers/json" | "/images/json" => Reply::Body(200, "[]".to_owned()),
+        _ => Reply::Body(404, "{}".to_owned()),
+    });
+    let agent = AgentProcess::start_with(&project, &[], &[("DOCKER_HOST", &engine.host())]);
+    agent.wait_for_runs(&read, 1);
+    let gaps = |all: &serde_json::Value| all["deployments"][0]["watching"]["gaps"].as_u64().unwrap_or(0);
+    let all = agent.wait("/drift/deployments", &detail, |all| gaps(all) > 0);
+    assert!(all["deployments"][0]["watching"]["watches"].as_u64().unwrap() > 0, "{all:#}");
+    let is_said = |all: &serde_json::Value| {
+        all["deployments"][0]["watching"]["unwatched"].to_string().contains("local: the engine's events: ")
+    };
+    agent.wait("/drift/deployments", &detail, is_said);
+    let metrics = agent.get("/metrics", &read).body;
+    for name in ["watches", "unwatched", "gaps_total", "overflows_total"] {
+        assert!(
+            metrics.contains(&format!("driftlock_watch_{name}{{deployment=\"erp\"}}")),
+            "{name}: {metrics}"
+        );
+    }
+    assert!(metrics.contains("driftlock_events_total{event=\"watch.gap\""), "{metrics}");
+    crate::support::wait_until(|| agent.get("/", &detail).body.contains("not watched: local: the engine"));
+    crate::support::wait_until(|| agent.get("/", &read).body.contains("not everything is watched"));
+    let journal = project.path("audit/state/serve/erp/audit/state/events");
+    let files = std::fs::read_dir(journal).unwrap().flatten().map(|it| it.path());
+    let said: String =
+        files.filter(|it| it.extension().is_some()).map(|it| std::fs::read_to_string(it).unwrap()).collect();
+    assert!(said.contains("\"watch.gap\""), "{said}");
 }

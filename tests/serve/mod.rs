@@ -3,6 +3,7 @@
 mod changes;
 mod deployments;
 mod interface;
+mod kills;
 mod page;
 mod prometheus;
 mod schemathesis;

@@ -46,8 +46,13 @@ pub(crate) fn token(project: &Project, name: &str, role: &str, args: &[&str]) ->
 impl AgentProcess {
     /// Starts the agent of a project, and waits until it listens.
     pub(crate) fn start(project: &Project, args: &[&str]) -> Self {
+        Self::start_with(project, args, &[])
+    }
+
+    /// The same with these variables.
+    pub(crate) fn start_with(project: &Project, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = super::world::driftlock();
-        command.current_dir(project.root()).arg("serve").args(args);
+        command.current_dir(project.root()).arg("serve").args(args).envs(variables.iter().copied());
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
@@ -134,6 +139,11 @@ impl AgentProcess {
             assert!(start.elapsed() < GUARD, "{metrics}");
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 
     /// Sends a signal.

@@ -7,7 +7,7 @@ use std::thread::Builder;
 use clap::{Args, Subcommand, ValueEnum};
 use log::LevelFilter;
 use sd_notify::NotifyState;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use crate::audit::trust_policy::SignatureDemand;
@@ -15,7 +15,7 @@ use crate::cli::Session;
 use crate::cli::args::trust::TrustArgs;
 use crate::cli::terminal::logging;
 use crate::cli::terminal::output::{self, say};
-use crate::cli::terminal::signals::Interrupt;
+use crate::cli::terminal::signals::{Interrupt, OF_SERVICES};
 use crate::config::host_file::{self, HostFile};
 use crate::config::{self, Deployment, ServeConfig, ServeFile, is_target_name};
 use crate::control::{Environment, clock, dates, waits};
@@ -365,7 +365,7 @@ fn make_private(dir: &Path) -> Result<(), Failure> {
 fn listen(agent: &Arc<Agent>) -> Result<Arc<std::sync::atomic::AtomicBool>, Failure> {
     let failed =
         |error: std::io::Error| Failure::new(format!("no thread could be started: {}", in_words(&error)));
-    let mut signals = Signals::new([SIGHUP, SIGUSR1, SIGINT, SIGTERM]).map_err(failed)?;
+    let mut signals = Signals::new(OF_SERVICES).map_err(failed)?;
     let asked = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let (agent, reload) = (Arc::clone(agent), Arc::clone(&asked));
     let wait = move || {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use sd_notify::NotifyState;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use crate::acknowledge::{self, Acknowledgement};
@@ -22,7 +22,7 @@ use crate::cli::args::checks::ChoiceArgs;
 use crate::cli::args::target::AimArgs;
 use crate::cli::args::trust::TrustArgs;
 use crate::cli::terminal::output::{self, say};
-use crate::cli::terminal::signals::Interrupt;
+use crate::cli::terminal::signals::{Interrupt, OF_SERVICES};
 use crate::config::host_file::HostFile;
 use crate::config::policies::Policy;
 use crate::config::{DockerMode, RedisStreams};
@@ -174,7 +174,7 @@ fn no_thread(error: &std::io::Error) -> Failure {
 
 /// Puts signals into the inbox, and that nobody reads what is printed.
 fn listen(inbox: &Arc<Inbox>) -> Result<(), Failure> {
-    let mut signals = Signals::new([SIGHUP, SIGUSR1, SIGINT, SIGTERM]).map_err(|error| no_thread(&error))?;
+    let mut signals = Signals::new(OF_SERVICES).map_err(|error| no_thread(&error))?;
     let (inbox, told) = (Arc::clone(inbox), Arc::clone(inbox));
     let listen = move || {
         for signal in signals.forever() {

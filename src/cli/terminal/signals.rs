@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use crate::control::waits;
 use crate::host::Watch;
 
+/// The signals that what runs for long listens to: read again, look at everything now, end.
+pub(crate) const OF_SERVICES: [i32; 4] = [SIGHUP, SIGUSR1, SIGINT, SIGTERM];
 /// How long the work may take to end by itself.
 const GRACE: Duration = waits::INTERRUPTED.most;
 /// The interval in which it is looked whether something is left to remove.

@@ -176,6 +176,12 @@ impl Draft {
         }
     }
 
+    /// The same with more headers.
+    pub(super) fn with(mut self, headers: &[(HeaderName, String)]) -> Self {
+        self.headers.extend(headers.iter().cloned());
+        self
+    }
+
     /// The same with a cookie.
     pub(super) fn cookie(mut self, cookie: String) -> Self {
         self.headers.push((SET_COOKIE, cookie));

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::problem::Problem;
 use crate::control::waits;
+use crate::report::html::markup::Markup;
 
 /// The number of attempts of one address in the time of `waits::LOGIN`.
 const ATTEMPTS: u32 = 10;
@@ -92,6 +93,19 @@ pub(super) fn page(is_refused: bool, nonce: &str) -> String {
          autocomplete=\"current-password\" spellcheck=\"false\"{described}>\
          <button>Log in</button></form></main></body></html>\n"
     )
+}
+
+/// The page that says why what a form or an address asked for is not done.
+pub(super) fn refusal(why: &str, nonce: &str) -> String {
+    let mut page = Markup::default();
+    page.fixed("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
+    page.fixed("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
+    page.fixed("<title>Not done \u{b7} driftlock</title>");
+    page.with("style", &[("nonce", nonce)], |it| it.fixed(STYLE));
+    page.fixed("</head>\n<body><main><h1>Nothing was changed</h1>");
+    page.put("p class=error role=alert", why);
+    page.fixed("<p><a href=\"/\">Back to the page</a></p></main></body></html>\n");
+    page.into_html()
 }
 
 #[cfg(test)]

@@ -38,6 +38,11 @@ impl Problem {
         Self { status, detail: detail.into(), steps: None, headers: Vec::new() }
     }
 
+    /// What happened, and what to do next.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The request makes no sense (400).
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, COOKIE, HeaderName};
+use hyper::header::{ACCEPT, AUTHORIZATION, COOKIE, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -198,6 +198,14 @@ impl Site {
         let is_reading = !parts.headers.contains_key(AUTHORIZATION) && parts.method == hyper::Method::GET;
         if problem.status == StatusCode::UNAUTHORIZED && is_page && is_reading {
             return Draft::redirect("/login".to_owned());
+        }
+        let is_form = self.specs.iter().any(|spec| Some(spec.path) == path && spec.kind == RouteKind::Form);
+        if (is_page || is_form)
+            && is_of_browser(&parts.headers)
+            && let Ok(nonce) = random_text()
+        {
+            return Draft::page(problem.status, login::refusal(problem.detail(), &nonce), &nonce)
+                .with(&problem.headers);
         }
         Draft::problem(problem, parts.uri.path())
     }
@@ -467,6 +475,12 @@ impl Site {
         let is_valid = |token| self.tokens.owner(token).is_ok_and(|owner| owner.is_some());
         token.as_ref().is_none_or(is_valid) && session.as_ref().is_none_or(|name| self.sessions.is_live(name))
     }
+}
+
+/// Whether a person reads the answer.
+fn is_of_browser(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("text/html"))
 }
 
 /// Holds a change to its type, and one of a session to the token of its page.
