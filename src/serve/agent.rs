@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::api::Refusal;
 use super::board::{Board, Incident};
 use super::deployed::{DeploymentTree, Prepared, Setting, known_targets};
 use super::http::{Audience, StreamEvent};
 use super::mirror::{Mirror, MirrorError};
+use super::refusal::Refusal;
 use super::run::DeploymentRun;
 use super::schedule::{RunEnd, Timetable, Wish};
 use super::state::{DeploymentState, EndedRun, ReadProject, RunResult};

@@ -6,8 +6,9 @@ use serde::Deserialize;
 
 use super::agent::Agent;
 use super::board::Incident;
-use super::http::{Deed, EventFeed, StreamEvent, TooLate, feed};
+use super::http::{Deed, EventFeed, StreamEvent, feed};
 use super::page::verdict;
+use super::refusal::Refusal;
 use super::schedule::Wish;
 use super::state::RunResult;
 use super::views::{DeploymentList, DeploymentView, IncidentPage, IncidentView, Timeline, WholeReport};
@@ -37,41 +38,6 @@ const DAYS: u32 = 30;
 const LONGEST: i64 = 30 * 24 * 60 * 60;
 /// How long a reason is at most.
 pub(super) const LONGEST_REASON: usize = 500;
-
-/// A request that cannot be carried out, by the kind of HTTP status that it has.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Refusal {
-    /// Something that was said has no sense: 400.
-    #[error("{0}")]
-    Senseless(String),
-    /// There is no such thing: 404.
-    #[error("{0}")]
-    Unknown(String),
-    /// It is not in a state for that: 409.
-    #[error("{0}")]
-    Conflict(String),
-    /// Other steps than those that were named are needed: 409.
-    #[error("other steps than those are needed now")]
-    OtherSteps(Vec<String>),
-    /// It cannot be done now: 503.
-    #[error("{0}")]
-    Busy(String),
-    /// The machine did not let it: 500. The text is logged, and not sent.
-    #[error("{0}")]
-    Broken(String),
-}
-
-impl From<TooLate> for Refusal {
-    fn from(late: TooLate) -> Self {
-        Self::Busy(late.to_string())
-    }
-}
-
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Self {
-        Self::Broken(failure.in_one_line())
-    }
-}
 
 /// The refusal of what needs a project that no run has read yet.
 pub(super) fn no_run() -> Refusal {

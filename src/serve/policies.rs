@@ -7,8 +7,9 @@ use serde_json::{Map, Value as Json};
 use toml_edit::{ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value};
 
 use super::agent::Agent;
-use super::api::{Refusal, no_run};
+use super::api::no_run;
 use super::http::Deed;
+use super::refusal::Refusal;
 use crate::atomic::{hold_alone, replace_file_held};
 use crate::config::is_target_name;
 use crate::config::policies::{self, POLICIES, PolicyForm};

@@ -7,10 +7,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::agent::{Agent, RepairNote};
-use super::api::{LONGEST_REASON, Refusal, no_run, unknown_event};
+use super::api::{LONGEST_REASON, no_run, unknown_event};
 use super::board::Incident;
 use super::deployed::Prepared as PreparedDeployment;
 use super::http::Deed;
+use super::refusal::Refusal;
 use crate::acknowledge::Acknowledgement;
 use crate::audit::target::Aim;
 use crate::baseline::Source;

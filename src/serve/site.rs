@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::agent::Agent;
-use super::api::{self, AcknowledgeBody, IncidentCursors, IncidentQuery, ReconcileBody, Refusal};
+use super::api::{self, AcknowledgeBody, IncidentCursors, IncidentQuery, ReconcileBody};
 use super::board::IncidentStatus;
 use super::http::{
     CursorKey, Problem, QueryForm, QueryKey, RouteKind, SiteAnswer, SiteRequest, SiteRoute, Verb,
@@ -11,6 +11,7 @@ use super::http::{
 use super::metrics;
 use super::page::{self, Reader};
 use super::policies::{self, PolicyBody, PolicyPatch};
+use super::refusal::Refusal;
 use super::repair::{self, ApproveBody, RemediateBody, RepairState};
 use super::tokens::TokenRole;
 use crate::check;

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use super::agent::held;
 use crate::audit::target::Aim;
 use crate::baseline;
 use crate::config::{self, DockerMode, policies};
@@ -40,6 +39,10 @@ struct Told {
     /// The same of the run that goes on.
     looking: Option<Instant>,
     coverage: WatchCoverage,
+}
+
+fn held(told: &Mutex<Told>) -> MutexGuard<'_, Told> {
+    told.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How well a deployment is watched.
