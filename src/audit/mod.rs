@@ -36,3 +36,4 @@ pub(crate) mod since_last;
 pub(crate) mod target;
 pub(crate) mod trust_policy;
 pub(crate) mod untracked;
+pub(crate) mod whose_hand;

@@ -10,6 +10,7 @@ use crate::audit::groups;
 use crate::audit::infrastructure;
 use crate::audit::line_ends;
 use crate::audit::target::Aim;
+use crate::audit::whose_hand::HandsAsked;
 use crate::baseline::{self, Source};
 use crate::check::{self, Check, Evidence, NoBaseline};
 use crate::explain::{self, Above, Advised, NoUndo, Situation, Step};
@@ -58,11 +59,12 @@ struct Facts<'a> {
 pub(crate) type TakeUndo<'a> = dyn FnMut(usize, &Situation<'_>, Result<Vec<Step<'_>>, NoUndo>) + 'a;
 
 impl Advice<'_> {
-    /// Puts on every finding what has probably happened and what can be done, and the latter on every check that could
+    /// Puts on every finding whose hand it was, what has probably happened and what can be done, and the latter on every check that could
     /// not be carried out; and on the report what can be done about all findings of a cause at once.
     pub(crate) fn give(&self, report: &mut Report) {
         // The machine of a CI job is gone when a person reads the report; a server is still there.
         let is_of_job = self.aim.server().is_none() && self.project.control.environment.is_ci();
+        HandsAsked::in_brief(self.project, self.aim).give(&mut report.checks);
         let sources = self.sources(report.checks.iter().flat_map(|check| &check.findings));
         let edited = check::drifted_compose_files(self.evidence);
         let mut each = sources.iter();

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::inbox::HintSource;
 use crate::control::clock;
-use crate::model::{Category, Finding, Kind, Part, Severity, SubjectKind, Value, escaped, shown_json};
+use crate::model::{Category, Finding, Kind, Part, Severity, SubjectKind, Value, Who, escaped, shown_json};
 use crate::section::{INSIDE, find};
 
 /// The name of the format.
@@ -78,6 +78,9 @@ pub(crate) struct EventEvidence {
     /// The change in whose window drift lies, so that it counts as approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) approved: Option<String>,
+    /// By whose hand the files changed, a claim for each of at most five.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) who: Vec<Who>,
     /// Who repaired: a person, or the policy that had it done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) by: Option<String>,
@@ -237,6 +240,7 @@ impl Event {
         self.fingerprint = Some(finding.fingerprint(check).to_string());
         self.diff.clone_from(&finding.diff);
         self.evidence.reason = finding.reason.as_deref().map(|why| text(why.as_bytes()));
+        self.evidence.who.clone_from(&finding.who);
         self.evidence.approved = finding.approved().map(|change| text(change.as_bytes()));
         self.fields = fields(finding);
         self.field = self.fields.first().cloned();

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Category, Digest, Leaf, Obstacle, Provenance, Stat, Versions, Waiver, escaped};
+use super::{Category, Digest, Leaf, Obstacle, Provenance, Stat, Versions, Waiver, Who, escaped};
 
 /// How many of a finding's parts are named where it is told in a few words.
 const NAMED: usize = 2;
@@ -383,6 +383,8 @@ pub struct Finding {
     pub diff: Option<String>,
     /// Whether it counts.
     pub disposition: Disposition,
+    /// By whose hand its files changed, a claim for each, once that was asked.
+    pub who: Vec<Who>,
     /// Since when it differs, where earlier runs tell it.
     pub since: Option<Since>,
     /// Whether this run is the first that found it.
@@ -425,6 +427,7 @@ impl Finding {
             shown: None,
             diff: None,
             disposition: Disposition::Active,
+            who: Vec::new(),
             since: None,
             is_new: false,
             cause: None,

@@ -35,6 +35,7 @@ mod state;
 mod system;
 mod tree;
 mod verdict;
+mod who;
 
 pub use acknowledgement::{Pause, Waiver, name_of};
 pub use address::{Address, is_address, is_user_name, without_secrets};
@@ -76,3 +77,4 @@ pub use state::{LeftOut, Observation, Observed, State, Unit};
 pub use system::in_words;
 pub use tree::{Stat, Tree, TreeBuilder};
 pub use verdict::{Ending, ExitCode, Status, Verdict, judge};
+pub use who::{Rung, Who};

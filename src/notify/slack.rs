@@ -203,6 +203,9 @@ fn of_finding(check: &CheckResult, finding: &Finding, report: &Report, words: &M
     if let Some(cause) = &finding.cause {
         let _ = write!(text, "\nProbably: {}", fitted(&escaped(cause.as_bytes()), SENTENCE));
     }
+    for who in finding.who.iter().take(FILES) {
+        let _ = write!(text, "\n{}", fitted(&escaped(who.line().as_bytes()), SENTENCE));
+    }
     for note in &finding.notes {
         let _ = write!(text, "\n{}", fitted(&escaped(note.as_bytes()), SENTENCE));
     }

@@ -217,6 +217,7 @@ pub(super) fn details(finding: &Finding) -> Vec<Line> {
     lines.extend(finding.layer.iter().map(|layer| format!("layer: {layer}")));
     lines.extend(finding.still_runs.iter().map(|what| escaped(format!("still runs {what}").as_bytes())));
     lines.extend(finding.provenance.iter().flat_map(|it| provenance::lines(it, finding.kind)));
+    lines.extend(finding.who.iter().map(|who| escaped(who.line().as_bytes())));
     lines.extend(finding.versions.iter().filter_map(provenance::versions));
     if let Some(since) = &finding.since {
         let times = format!("in {} runs since {}", since.runs, day(&since.started_at));

@@ -20,7 +20,7 @@ use crate::host::Watch;
 use crate::model::Report;
 use crate::project::Project;
 use crate::store::state;
-use crate::watch::{WatchRecords, reports};
+use crate::watch::{WatchRecords, hands, reports};
 
 /// A deployment as it is looked at once.
 pub(crate) struct DeploymentRun<'a> {
@@ -89,9 +89,10 @@ impl DeploymentRun<'_> {
         let at_state = |error: std::io::Error| Failure::at(&project.store_root.join(state::PATH), &error);
         let mut journal = Journal::open(&project.store_root).map_err(at_state)?;
         let mut open = OpenFindings::read(&project.store_root, target).map_err(at_state)?;
-        let events = open.events(&checks, scene, &covers, &|event| {
+        let mut events = open.events(&checks, scene, &covers, &|event| {
             rules.judge(event);
         });
+        hands::put_on(&mut events, &checks, examination);
         let mut sink = |event: &Event| {
             (self.sink)(event);
             Ok(())

@@ -4,6 +4,7 @@
 //! One thread takes hints and looks at the subjects that they name. Looks at everything (at the start, after a gap, at intervals, and
 //! before a report) run beside it: what it has looked at meanwhile is looked at once more before the result of such a look counts.
 
+pub(crate) mod hands;
 mod metrics;
 mod repairs;
 pub(crate) mod reports;
@@ -463,7 +464,8 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             let paths = paths.iter().take(MOST_PATHS);
             event.evidence.paths = paths.map(|path| printable_path(path)).collect();
         };
-        let events = self.records.open.events(&checks, scene, &covers, &judge);
+        let mut events = self.records.open.events(&checks, scene, &covers, &judge);
+        hands::put_on(&mut events, &checks, &self.watcher.examination);
         let has_changed = !events.is_empty();
         self.record(events)?;
         self.consider_repairs(&checks)?;

@@ -4,7 +4,7 @@
 //! either in quotes or in hexadecimal, so none of them forges a field.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::fs::MetadataExt as _;
@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use super::{Accounts, FileMoment, Rung, TOLERANCE, WhoClaim};
-use crate::model::{escaped, printable_path};
+use super::{Accounts, FileMoment, TOLERANCE};
+use crate::model::{Rung, Who, escaped, printable_path};
 
-/// How much of a log is read, compressed ones unpacked.
-const MOST: u64 = 256 << 20;
+/// How much of a log is read at most, compressed ones unpacked.
+pub(crate) const LONGEST_LOG: u64 = 256 << 20;
 /// How many files of a log are read.
 const FILES: usize = 64;
 /// A longer line is none of these records.
@@ -27,6 +27,9 @@ const UNSET: u32 = u32::MAX;
 /// One event, as far as it counts here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct AuditEvent {
+    seconds: i64,
+    /// The number of the file of the log.
+    file: usize,
     succeeded: bool,
     login: Option<u32>,
     user: Option<u32>,
@@ -35,66 +38,80 @@ struct AuditEvent {
     paths: Vec<(u64, u64)>,
 }
 
-/// The login that changed a file.
-pub(super) fn find(dir: &Path, moment: FileMoment, accounts: &Accounts) -> Result<WhoClaim, String> {
-    let files = logs(dir, moment.changed)?;
-    let mut events: BTreeMap<String, AuditEvent> = BTreeMap::new();
-    let mut left = MOST;
-    let mut source = None;
-    let mut is_all = files.len() <= FILES;
-    for file in files.iter().take(FILES) {
-        if let Some(why) = untrusted(file) {
-            return Err(why);
-        }
-        let before = events.len();
-        read(file, moment, &mut left, &mut events).map_err(|error| {
-            format!(
-                "the audit log {} cannot be read: {}",
-                printable_path(file),
-                crate::model::in_words(&error)
-            )
-        })?;
-        if events.len() > before {
-            source.get_or_insert_with(|| file.clone());
-        }
-        if left == 0 {
-            is_all = false;
-            break;
-        }
-    }
-    claim(&events, moment, accounts, source.as_deref()).map_err(|why| {
-        let mib = MOST >> 20;
-        let limit = format!(", in the newest {mib} MiB or {FILES} files of the audit log; more is not read");
-        if is_all { why } else { why + &limit }
-    })
+/// What an audit log says of some moments.
+pub(super) struct AuditLog {
+    events: BTreeMap<String, AuditEvent>,
+    /// The files that were read.
+    files: Vec<PathBuf>,
+    /// The limit that was met, in words.
+    limit: Option<String>,
 }
 
-fn claim(
-    events: &BTreeMap<String, AuditEvent>,
-    moment: FileMoment,
-    accounts: &Accounts,
-    source: Option<&Path>,
-) -> Result<WhoClaim, String> {
-    let is_of_file = |event: &&AuditEvent| {
-        event.succeeded && event.paths.contains(&(moment.device, moment.inode)) && event.login.is_some()
-    };
-    let its: Vec<(&String, &AuditEvent)> = events.iter().filter(|(_, event)| is_of_file(event)).collect();
-    let Some((serial, last)) = its.last() else {
-        return Err("no audit record is of its inode at that time".to_owned());
-    };
-    let logins: std::collections::BTreeSet<Option<u32>> = its.iter().map(|(_, event)| event.login).collect();
-    if logins.len() > 1 {
-        return Err("audit records of that moment name several logins".to_owned());
+impl AuditLog {
+    /// Reads what a log says of the moments, the newest so many bytes of it.
+    pub(super) fn read(dir: &Path, moments: &[FileMoment], most: u64) -> Result<Self, String> {
+        let mut times: Vec<i64> = moments.iter().map(|moment| moment.changed).collect();
+        times.sort_unstable();
+        times.dedup();
+        let all = logs(dir, times.first().copied().unwrap_or_default())?;
+        let mut log = Self { events: BTreeMap::new(), files: Vec::new(), limit: None };
+        let (mut left, mut is_all) = (most, all.len() <= FILES);
+        for file in all.into_iter().take(FILES) {
+            if let Some(why) = untrusted(&file) {
+                return Err(why);
+            }
+            let read = read(&file, log.files.len(), &times, &mut left, &mut log.events);
+            read.map_err(|error| {
+                format!(
+                    "the audit log {} cannot be read: {}",
+                    printable_path(&file),
+                    crate::model::in_words(&error)
+                )
+            })?;
+            log.files.push(file);
+            if left == 0 {
+                is_all = false;
+                break;
+            }
+        }
+        let mib = most >> 20;
+        let limit =
+            || format!(", in the newest {mib} MiB or {FILES} files of the audit log; more is not read");
+        log.limit = (!is_all).then(limit);
+        Ok(log)
     }
-    let program = last.program.as_ref().map(|it| format!(" with {it}")).unwrap_or_default();
-    let user = last.user.filter(|user| Some(*user) != last.login);
-    let acting = user.map(|user| format!(" as {}", accounts.called(user))).unwrap_or_default();
-    let words = match last.login {
-        Some(UNSET) | None => format!("a program without a login{program}{acting}"),
-        Some(login) => format!("{}{program}{acting}", accounts.called(login)),
-    };
-    let at = source.map(|path| format!(" in {}", printable_path(path))).unwrap_or_default();
-    Ok(WhoClaim { rung: Rung::AuditRecord, words, source: Some(format!("audit record {serial}{at}")) })
+
+    /// The login that changed a file.
+    pub(super) fn claim(&self, moment: FileMoment, accounts: &Accounts) -> Result<Who, String> {
+        self.record(moment, accounts)
+            .map_err(|why| why.to_owned() + self.limit.as_deref().unwrap_or_default())
+    }
+
+    fn record(&self, moment: FileMoment, accounts: &Accounts) -> Result<Who, &'static str> {
+        let is_of_file = |event: &&AuditEvent| {
+            event.succeeded
+                && moment.is_at(event.seconds)
+                && event.paths.contains(&(moment.device, moment.inode))
+                && event.login.is_some()
+        };
+        let its: Vec<(&String, &AuditEvent)> =
+            self.events.iter().filter(|(_, event)| is_of_file(event)).collect();
+        let Some((serial, last)) = its.last() else {
+            return Err("no audit record is of its inode at that time");
+        };
+        let logins: BTreeSet<Option<u32>> = its.iter().map(|(_, event)| event.login).collect();
+        if logins.len() > 1 {
+            return Err("audit records of that moment name several logins");
+        }
+        let program = last.program.as_ref().map(|it| format!(" with {it}")).unwrap_or_default();
+        let user = last.user.filter(|user| Some(*user) != last.login);
+        let acting = user.map(|user| format!(" as {}", accounts.called(user))).unwrap_or_default();
+        let name = last.login.filter(|login| *login != UNSET).map(|login| accounts.called(login));
+        let words = format!("{}{program}{acting}", name.as_deref().unwrap_or("a program without a login"));
+        let at = self.files.get(last.file).map(|path| format!(" in {}", printable_path(path)));
+        let source = Some(format!("audit record {serial}{}", at.unwrap_or_default()));
+        Ok(Who { file: String::new(), rung: Rung::AuditRecord, name, words, source })
+    }
 }
 
 /// How new a file of a log is: auditd numbers them from the newest, logrotate dates them.
@@ -163,13 +180,14 @@ fn untrusted(path: &Path) -> Option<String> {
 
 fn read(
     path: &Path,
-    moment: FileMoment,
+    file: usize,
+    times: &[i64],
     left: &mut u64,
     events: &mut BTreeMap<String, AuditEvent>,
 ) -> std::io::Result<()> {
-    let file = File::open(path)?;
+    let open = File::open(path)?;
     let is_packed = path.extension().is_some_and(|it| it == "gz");
-    let from: Box<dyn Read> = if is_packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let from: Box<dyn Read> = if is_packed { Box::new(MultiGzDecoder::new(open)) } else { Box::new(open) };
     let mut lines = BufReader::new(from.take(*left));
     let mut line = Vec::new();
     loop {
@@ -180,13 +198,13 @@ fn read(
         }
         *left = left.saturating_sub(count as u64);
         if let Ok(text) = std::str::from_utf8(&line) {
-            note(text.trim_end(), moment, events);
+            note(text.trim_end(), file, times, events);
         }
     }
 }
 
-/// Notes a record of the moment.
-fn note(line: &str, moment: FileMoment, events: &mut BTreeMap<String, AuditEvent>) {
+/// Notes a record of one of the moments, which are sorted.
+fn note(line: &str, file: usize, times: &[i64], events: &mut BTreeMap<String, AuditEvent>) {
     // What stands behind the separator is auditd's own translation.
     let line = line.split('\u{1d}').next().unwrap_or_default();
     let Some(rest) = line.strip_prefix("type=").or_else(|| line.split_once(" type=").map(|(_, rest)| rest))
@@ -196,14 +214,17 @@ fn note(line: &str, moment: FileMoment, events: &mut BTreeMap<String, AuditEvent
     let Some((kind, rest)) = rest.split_once(" msg=audit(") else { return };
     let Some((serial, rest)) = rest.split_once("):") else { return };
     let seconds = serial.split(['.', ':']).next().and_then(|text| text.parse::<i64>().ok());
-    if seconds.is_none_or(|at| at.saturating_sub(moment.changed).saturating_abs() > TOLERANCE) {
+    let Some(seconds) = seconds else { return };
+    let next = times.partition_point(|&at| at < seconds.saturating_sub(TOLERANCE));
+    if times.get(next).is_none_or(|&at| at > seconds.saturating_add(TOLERANCE)) {
         return;
     }
+    let new = || AuditEvent { seconds, file, ..AuditEvent::default() };
     let fields = fields(rest);
     let number = |key: &str| fields.get(key).and_then(|text| text.parse::<u32>().ok());
     match kind {
         "SYSCALL" => {
-            let event = events.entry(serial.to_owned()).or_default();
+            let event = events.entry(serial.to_owned()).or_insert_with(new);
             event.succeeded = fields.get("success").is_some_and(|it| *it == "yes");
             (event.login, event.user) = (number("auid"), number("uid"));
             event.program = fields.get("exe").and_then(|text| plain(text));
@@ -211,7 +232,7 @@ fn note(line: &str, moment: FileMoment, events: &mut BTreeMap<String, AuditEvent
         "PATH" => {
             let device = fields.get("dev").and_then(|text| device(text));
             let inode = fields.get("inode").and_then(|text| text.parse().ok());
-            let event = events.entry(serial.to_owned()).or_default();
+            let event = events.entry(serial.to_owned()).or_insert_with(new);
             event.paths.extend(device.zip(inode));
         }
         _ => {}
@@ -294,6 +315,10 @@ mod tests {
         dir
     }
 
+    fn find(dir: &Path, moment: FileMoment, accounts: &Accounts) -> Result<Who, String> {
+        AuditLog::read(dir, &[moment], LONGEST_LOG)?.claim(moment, accounts)
+    }
+
     fn told(parts: &[(&str, String)]) -> Result<String, String> {
         find(log(parts).path(), moment(), &accounts()).map(|claim| claim.sentence())
     }
@@ -328,6 +353,26 @@ mod tests {
             );
             assert!(told.contains(name), "{told}");
         }
+    }
+
+    #[test]
+    fn each_of_many_files_has_the_hand_that_changed_it_and_no_other() {
+        let at =
+            |inode: u64| FileMoment { inode, changed: AT + i64::try_from(inode).unwrap() * 60, ..moment() };
+        let of = |inode: u64, login| event(7, at(inode).changed, (login, 0), "\"/bin/cp\"", inode);
+        let text: String =
+            (1..=300).map(|inode| of(inode, if inode % 2 == 0 { 1001 } else { 1002 })).collect();
+        let dir = log(&[("audit.log", text)]);
+        let moments: Vec<FileMoment> = (1..=301).map(at).collect();
+        let log = AuditLog::read(dir.path(), &moments, LONGEST_LOG).unwrap();
+        for moment in moments {
+            let name = log.claim(moment, &accounts()).ok().and_then(|claim| claim.name);
+            let wanted = if moment.inode % 2 == 0 { "ada" } else { "bob" };
+            assert_eq!(name.as_deref(), (moment.inode <= 300).then_some(wanted), "{moment:?}");
+        }
+        // A record of the same inode at another file's time is none of it.
+        let other = FileMoment { inode: 4, ..at(3) };
+        assert!(log.claim(other, &accounts()).unwrap_err().contains("no audit record is of its inode"));
     }
 
     #[test]
@@ -395,7 +440,7 @@ mod tests {
     fn what_is_too_much_to_read_is_said() {
         let dir = log(&[("audit.log", String::new())]);
         let file = File::options().write(true).open(dir.path().join("audit.log")).unwrap();
-        file.set_len(MOST + 1).unwrap();
+        file.set_len(LONGEST_LOG + 1).unwrap();
         let why = find(dir.path(), moment(), &accounts()).unwrap_err();
         assert!(
             why.ends_with("in the newest 256 MiB or 64 files of the audit log; more is not read"),

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::{Accounts, FileMoment, Rung, TOLERANCE, WhoClaim};
+use super::{Accounts, FileMoment, TOLERANCE};
 use crate::atomic::read_file_within;
-use crate::model::{escaped, printable_path};
+use crate::model::{Rung, Who, escaped, printable_path};
 
 /// The size of a record on 64-bit Linux.
 const RECORD: usize = 384;
@@ -27,42 +27,59 @@ struct LoginSpan {
     end: Option<i64>,
 }
 
-/// The only login that overlaps a change.
-pub(super) fn find(path: &Path, moment: FileMoment, accounts: &Accounts) -> Result<WhoClaim, String> {
-    let shown = printable_path(path);
-    let meta = path.symlink_metadata().map_err(|_| "there is no record of logins".to_owned())?;
-    let own = rustix::process::geteuid().as_raw();
-    if meta.uid() != 0 && meta.uid() != own || meta.mode() & 0o002 != 0 {
-        return Err(format!("{shown} may be written by others"));
+/// The record of logins.
+pub(super) struct LoginRecord {
+    spans: Vec<LoginSpan>,
+    shown: String,
+}
+
+impl LoginRecord {
+    /// Reads the record.
+    pub(super) fn read(path: &Path) -> Result<Self, String> {
+        let shown = printable_path(path);
+        let meta = path.symlink_metadata().map_err(|_| "there is no record of logins".to_owned())?;
+        let own = rustix::process::geteuid().as_raw();
+        if meta.uid() != 0 && meta.uid() != own || meta.mode() & 0o002 != 0 {
+            return Err(format!("{shown} may be written by others"));
+        }
+        let bytes = read_file_within(path, LARGEST)
+            .map_err(|error| format!("{shown}: {}", crate::model::in_words(&error)))?;
+        Ok(Self { spans: spans(&bytes), shown })
     }
-    let bytes = read_file_within(path, LARGEST)
-        .map_err(|error| format!("{shown}: {}", crate::model::in_words(&error)))?;
-    let overlapping: Vec<LoginSpan> = spans(&bytes)
-        .into_iter()
-        .filter(|it| {
+
+    /// The only login that overlaps a change.
+    pub(super) fn claim(&self, moment: FileMoment, accounts: &Accounts) -> Result<Who, String> {
+        let is_overlapping = |it: &&LoginSpan| {
             it.begin <= moment.changed + TOLERANCE
                 && it.end.is_none_or(|end| end >= moment.changed - TOLERANCE)
+        };
+        let overlapping: Vec<&LoginSpan> = self.spans.iter().filter(is_overlapping).collect();
+        let users: BTreeSet<&str> = overlapping.iter().map(|it| it.user.as_str()).collect();
+        let owner = accounts.name(moment.owner);
+        let user = match users.iter().copied().collect::<Vec<_>>().as_slice() {
+            [] => return Err("nobody was logged in at that time".to_owned()),
+            // Whoever is logged in may have become root; but not another user.
+            [user] if moment.owner == 0 || owner == Some(*user) => *user,
+            [_] => return Err("who was logged in at that time is not its owner".to_owned()),
+            all => match all.iter().find(|user| owner == Some(**user) && moment.owner != 0) {
+                Some(user) => *user,
+                None => return Err(format!("{} users were logged in at that time", all.len())),
+            },
+        };
+        let span = overlapping.iter().find(|it| it.user == user);
+        let from = span.filter(|it| !it.from_host.is_empty());
+        let from = from.map(|it| format!(" from {}", escaped(it.from_host.as_bytes())));
+        let words = escaped(user.as_bytes());
+        let source =
+            format!("the login{} that overlaps its change, in {}", from.unwrap_or_default(), self.shown);
+        Ok(Who {
+            file: String::new(),
+            rung: Rung::Login,
+            name: Some(words.clone()),
+            words,
+            source: Some(source),
         })
-        .collect();
-    let users: BTreeSet<&str> = overlapping.iter().map(|it| it.user.as_str()).collect();
-    let owner = accounts.name(moment.owner);
-    let user = match users.iter().copied().collect::<Vec<_>>().as_slice() {
-        [] => return Err("nobody was logged in at that time".to_owned()),
-        // Whoever is logged in may have become root; but not another user.
-        [user] if moment.owner == 0 || owner == Some(*user) => *user,
-        [_] => return Err("who was logged in at that time is not its owner".to_owned()),
-        all => match all.iter().find(|user| owner == Some(**user) && moment.owner != 0) {
-            Some(user) => *user,
-            None => return Err(format!("{} users were logged in at that time", all.len())),
-        },
-    };
-    let span = overlapping.iter().find(|it| it.user == user);
-    let from = span
-        .filter(|it| !it.from_host.is_empty())
-        .map(|it| format!(" from {}", escaped(it.from_host.as_bytes())));
-    let words = escaped(user.as_bytes());
-    let source = format!("the login{} that overlaps its change, in {shown}", from.unwrap_or_default());
-    Ok(WhoClaim { rung: Rung::Login, words, source: Some(source) })
+    }
 }
 
 /// All logins of a file.
@@ -124,7 +141,7 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o664)).unwrap();
         let accounts = Accounts(vec![(0, "root".to_owned()), (1001, "ada".to_owned())]);
         let moment = FileMoment { device: 1, inode: 2, changed: 1000, owner };
-        find(&path, moment, &accounts).map(|claim| claim.sentence())
+        LoginRecord::read(&path)?.claim(moment, &accounts).map(|claim| claim.sentence())
     }
 
     #[test]

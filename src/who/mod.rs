@@ -6,10 +6,15 @@ mod logins;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::model::escaped;
+use crate::model::{Rung, Who, escaped};
+use audit_log::AuditLog;
+pub(crate) use audit_log::LONGEST_LOG;
+use logins::LoginRecord;
 
 /// How far the clock of a record and that of a file may differ, in seconds.
 const TOLERANCE: i64 = 2;
+/// The reason where a file is gone.
+const NOT_THERE: &str = "it is not there, so no inode and no time lead to a record";
 
 /// Where evidence lies.
 #[derive(Debug, Clone)]
@@ -22,42 +27,8 @@ pub(crate) struct WhoSources {
     pub(crate) passwd: PathBuf,
 }
 
-/// The rung that a claim stands on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rung {
-    /// A record of the kernel's audit, by inode and time.
-    AuditRecord,
-    /// The only login that overlaps the moment of the change.
-    Login,
-    /// Nothing tells.
-    Unknown,
-}
-
-/// What is known of who changed a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct WhoClaim {
-    /// The rung.
-    pub(crate) rung: Rung,
-    /// In words, with the name where there is one.
-    pub(crate) words: String,
-    /// What tells it.
-    pub(crate) source: Option<String>,
-}
-
-impl WhoClaim {
-    fn unknown(why: impl Into<String>) -> Self {
-        Self { rung: Rung::Unknown, words: why.into(), source: None }
-    }
-
-    /// The claim as one sentence.
-    #[must_use]
-    pub(crate) fn sentence(&self) -> String {
-        match (&self.rung, &self.source) {
-            (Rung::AuditRecord, Some(source)) => format!("changed by {} ({source})", self.words),
-            (Rung::Login, Some(source)) => format!("likely changed by {} ({source})", self.words),
-            _ => format!("who changed it is unknown: {}", self.words),
-        }
-    }
+fn unknown(why: impl Into<String>) -> Who {
+    Who { file: String::new(), rung: Rung::Unknown, name: None, words: why.into(), source: None }
 }
 
 /// A change of a file: when, and of which inode.
@@ -69,25 +40,40 @@ struct FileMoment {
     owner: u32,
 }
 
-/// Climbs the ladder for a file of this machine, from the surest rung.
+impl FileMoment {
+    fn of(path: &Path) -> Option<Self> {
+        let meta = path.symlink_metadata().ok()?;
+        Some(Self { device: meta.dev(), inode: meta.ino(), changed: meta.ctime(), owner: meta.uid() })
+    }
+
+    /// Whether a record of a second may be of the change.
+    fn is_at(self, seconds: i64) -> bool {
+        seconds.saturating_sub(self.changed).saturating_abs() <= TOLERANCE
+    }
+}
+
+/// Climbs the ladder for each of some files of this machine, from the surest rung; each record is read once for all of them, and of
+/// an audit log so many bytes.
 #[must_use]
-pub(crate) fn of_file(path: &Path, sources: &WhoSources) -> WhoClaim {
-    let Ok(meta) = path.symlink_metadata() else {
-        return WhoClaim::unknown("it is not there, so no inode and no time lead to a record");
-    };
-    let moment =
-        FileMoment { device: meta.dev(), inode: meta.ino(), changed: meta.ctime(), owner: meta.uid() };
+pub(crate) fn of_files(paths: &[PathBuf], sources: &WhoSources, log: u64) -> Vec<Who> {
+    let moments: Vec<Option<FileMoment>> = paths.iter().map(|path| FileMoment::of(path)).collect();
+    let there: Vec<FileMoment> = moments.iter().flatten().copied().collect();
+    if there.is_empty() {
+        return paths.iter().map(|_| unknown(NOT_THERE)).collect();
+    }
     let accounts = Accounts::read(&sources.passwd);
-    let mut whys = Vec::new();
-    match audit_log::find(&sources.audit_dir, moment, &accounts) {
-        Ok(claim) => return claim,
-        Err(why) => whys.push(why),
-    }
-    match logins::find(&sources.wtmp, moment, &accounts) {
-        Ok(claim) => return claim,
-        Err(why) => whys.push(why),
-    }
-    WhoClaim::unknown(whys.join("; "))
+    let audit = AuditLog::read(&sources.audit_dir, &there, log);
+    let logins = LoginRecord::read(&sources.wtmp);
+    let one = |moment: Option<FileMoment>| {
+        let Some(moment) = moment else { return unknown(NOT_THERE) };
+        let why = match audit.as_ref().map_err(Clone::clone).and_then(|it| it.claim(moment, &accounts)) {
+            Ok(claim) => return claim,
+            Err(why) => why,
+        };
+        let login = logins.as_ref().map_err(Clone::clone).and_then(|it| it.claim(moment, &accounts));
+        login.unwrap_or_else(|other| unknown(format!("{why}; {other}")))
+    };
+    moments.into_iter().map(one).collect()
 }
 
 /// Names of accounts by their number.

@@ -35,3 +35,4 @@ mod sign_reports;
 mod status;
 mod target_files;
 mod undo;
+mod whose_hand;

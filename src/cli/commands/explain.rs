@@ -17,6 +17,7 @@ use crate::audit::lines::{Lines, Store, Versions, extent};
 use crate::audit::remedies::{Advice, sides};
 use crate::audit::shipped;
 use crate::audit::target::Aim;
+use crate::audit::whose_hand::HandsAsked;
 use crate::baseline::{self, Source};
 use crate::check::{self, CHECKS, Evidence, find as find_check};
 use crate::cli::Session;
@@ -29,13 +30,12 @@ use crate::explain::{self, Known, Named};
 use crate::host::{Facts, Watch};
 use crate::model::{
     AcceptedBy, CheckResult, Entry, Explanation, Finding, Kind, Leaf, Observed, Part, SectionId, Since,
-    Value, escaped, quoted,
+    Value, Who, escaped, quoted,
 };
 use crate::project::Project;
 use crate::report;
 use crate::section;
 use crate::store::history;
-use crate::who::{self, WhoSources};
 
 /// Everything known of one subject
 ///
@@ -223,37 +223,13 @@ impl Inquiry<'_> {
         }
     }
 
-    /// By whose hand the files of this machine changed that no commit holds: the files that differ, at most so many.
+    /// By whose hand the files of this machine changed that no commit holds.
     fn whose_hand(&self, checks: &[CheckResult]) -> Vec<String> {
-        const MOST: usize = 5;
-        let written = self.project.config.who.clone();
-        let config = written.clone().unwrap_or_default();
-        // Where nothing records that, nothing is said of it.
-        let is_recorded = written.is_some() || config.audit_dir.is_dir();
-        let sources =
-            WhoSources { audit_dir: config.audit_dir, wtmp: config.wtmp, passwd: "/etc/passwd".into() };
-        let is_released =
-            |finding: &Finding| finding.provenance.as_ref().is_some_and(|it| it.commit.is_some());
-        let findings = checks
-            .iter()
-            .flat_map(|check| &check.findings)
-            .filter(|it| it.kind.is_drift() && !is_released(it));
-        let has_files =
-            |finding: &&Finding| section::kind_of(finding.subject.source).is_some_and(SubjectKind::has_files);
-        let inner = |finding: &Finding| match finding.parts.as_slice() {
-            [] => vec![finding.place.clone()],
-            parts => parts.iter().map(|part| crate::model::joined(&finding.place, &part.path)).collect(),
-        };
-        let mut paths: Vec<Vec<u8>> = findings.filter(has_files).flat_map(inner).collect();
-        paths.dedup();
-        if !self.aim.is_this_machine() || !is_recorded {
-            return Vec::new();
-        }
-        let told = paths.iter().take(MOST).filter_map(|path| {
-            let claim = who::of_file(&self.aim.layout.locate(path)?, &sources);
-            Some(format!("{}: {}", escaped(path), claim.sentence()))
-        });
-        told.collect()
+        let findings: Vec<&Finding> = checks.iter().flat_map(|check| &check.findings).collect();
+        let claims = HandsAsked::at_length(self.project, self.aim).claims(&findings);
+        let mut lines: Vec<String> = claims.iter().flatten().map(Who::line).collect();
+        lines.dedup();
+        lines
     }
 
     /// The containers that have the subject, or one of its files, each with the path.

@@ -94,6 +94,9 @@ fn facts(page: &mut Markup, finding: &Finding, layout: Layout) {
     if let Some(provenance) = finding.provenance.as_deref().filter(|told| provenance::is_told(told)) {
         fact(page, "Content", |it| origin(it, provenance, finding.kind, layout));
     }
+    for who in &finding.who {
+        fact(page, "Who", |it| it.text(&who.line()));
+    }
     if let Some(since) = &finding.since {
         fact(page, "Since", |it| it.text(&seen(since, layout)));
     }

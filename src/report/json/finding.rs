@@ -9,7 +9,7 @@ use super::super::provenance::sentence;
 use crate::model::{
     Attribute, Category, Change, CheckMeta, Commit, Digest, Disposition, FileOrigin, Finding, Kind, Origin,
     OtherForm, Part, Provenance, Release, Shown, Since, Stat, Subject, SubjectSource, Value, Versions,
-    Waiver, WayOut, readable,
+    Waiver, WayOut, Who, readable,
 };
 
 /// One difference.
@@ -83,6 +83,9 @@ pub(in crate::report) struct WireFinding {
     /// The versions in a module's manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     manifest_version: Option<Versions>,
+    /// By whose hand its files changed that no commit holds, a claim for each of at most five, where this machine records that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    who: Vec<Who>,
     /// Since when it differs, where earlier runs tell it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     since: Option<Since>,
@@ -222,6 +225,7 @@ impl WireFinding {
             files: (!finding.parts.is_empty()).then(|| finding.parts.iter().map(WirePart::of).collect()),
             provenance: finding.provenance.as_deref().map(|it| WireProvenance::of(it, finding.kind)),
             manifest_version: finding.versions.clone(),
+            who: finding.who.clone(),
             since: finding.since.clone(),
             cause: finding.cause.clone(),
             ways_out: finding.ways_out.clone(),
@@ -253,6 +257,7 @@ impl WireFinding {
             shown: self.content.map(Box::new),
             diff: self.diff,
             disposition: self.acknowledged.map_or(Disposition::Active, Disposition::Acknowledged),
+            who: self.who,
             since: self.since,
             cause: self.cause,
             ways_out: self.ways_out,
