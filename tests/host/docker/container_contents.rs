@@ -87,11 +87,10 @@ fn an_engine_that_is_away_is_never_a_pass() {
 pub(crate) fn engine(stage: &Stage) -> String {
     let list = |args: &[&str]| {
         let told = stage.docker(args);
-        told.lines()
-            .filter(|line| line.contains(&stage.prefix))
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-            .join("\n")
+        // The engine lists what was made at the same moment in any order.
+        let mut own: Vec<&str> = told.lines().filter(|line| line.contains(&stage.prefix)).collect();
+        own.sort_unstable();
+        own.join("\n")
     };
     let containers = list(&["ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.Names}} {{.Status}}"]);
     let images = list(&["images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"]);
