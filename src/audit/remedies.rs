@@ -10,7 +10,7 @@ use crate::audit::groups;
 use crate::audit::infrastructure;
 use crate::audit::line_ends;
 use crate::audit::target::Aim;
-use crate::audit::whose_hand::HandsAsked;
+use crate::audit::whose_hand::WhoSearch;
 use crate::baseline::{self, Source};
 use crate::check::{self, Check, Evidence, NoBaseline};
 use crate::explain::{self, Above, Advised, NoUndo, Situation, Step};
@@ -64,7 +64,7 @@ impl Advice<'_> {
     pub(crate) fn give(&self, report: &mut Report) {
         // The machine of a CI job is gone when a person reads the report; a server is still there.
         let is_of_job = self.aim.server().is_none() && self.project.control.environment.is_ci();
-        HandsAsked::in_brief(self.project, self.aim).give(&mut report.checks);
+        WhoSearch::in_brief(self.project, self.aim).give(&mut report.checks);
         let sources = self.sources(report.checks.iter().flat_map(|check| &check.findings));
         let edited = check::drifted_compose_files(self.evidence);
         let mut each = sources.iter();

@@ -15,18 +15,18 @@ const MOST: usize = 300;
 /// How much of an audit log is read for a report.
 const LOG_OF_REPORT: u64 = 16 << 20;
 
-/// Asks records of this machine.
+/// A search of this machine's records.
 #[derive(Clone, Copy)]
-pub(crate) struct HandsAsked<'a> {
+pub(crate) struct WhoSearch<'a> {
     /// The project.
-    pub(crate) project: &'a Project,
+    project: &'a Project,
     /// The place that was looked at.
-    pub(crate) aim: &'a Aim,
+    aim: &'a Aim,
     /// How much of an audit log is read.
     log: u64,
 }
 
-impl<'a> HandsAsked<'a> {
+impl<'a> WhoSearch<'a> {
     /// For one subject: as much of the log is read as there is, within reason.
     pub(crate) fn at_length(project: &'a Project, aim: &'a Aim) -> Self {
         Self { project, aim, log: who::LONGEST_LOG }

@@ -12,7 +12,9 @@ pub mod redaction;
 pub(crate) mod runtime;
 pub mod waits;
 
-use std::sync::Arc;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use environment::Environment;
 pub use events::Events;
@@ -32,4 +34,19 @@ impl Control {
     pub fn events_unless(&self, quiet: bool) -> &dyn Events {
         if quiet { &events::Silent } else { &*self.events }
     }
+}
+
+/// Holds a lock, also after whoever held it before has panicked: for values that each change leaves whole.
+pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A number that differs from call to call, for names and marks that must not meet others. It keeps no secret.
+pub(crate) fn any_number() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// A word that nothing else says by chance: it marks where what was asked for begins and ends.
+pub(crate) fn nonce() -> String {
+    format!("driftlock-{:016x}{:016x}", any_number(), any_number())
 }

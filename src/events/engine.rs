@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::Builder;
 
 use super::inbox::{Gap, HintSource, Inbox};
-use crate::control::waits;
+use crate::control::{held, waits};
 use crate::host::{Host, HostError, StreamEnd};
 
 /// How many seconds before the last event a stream is taken up again: an engine's clock runs backwards by milliseconds, and it
@@ -37,7 +37,7 @@ impl Drop for EngineFollowing {
 impl EngineFollowing {
     /// Why the events are not followed now; `None` where they are, or are about to be.
     pub(crate) fn unfollowed(&self) -> Option<String> {
-        self.unfollowed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        held(&self.unfollowed).clone()
     }
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn begin(host: Arc<dyn Host>, inbox: Arc<Inbox>) -> std::io::Result<E
         unfollowed: Arc::clone(&unfollowed),
     };
     let note = move |why: Option<&str>| {
-        *unfollowed.lock().unwrap_or_else(PoisonError::into_inner) = why.map(str::to_owned);
+        *held(&unfollowed) = why.map(str::to_owned);
     };
     Builder::new().name("engine".to_owned()).spawn(move || follow(&*host, &inbox, &is_over, &note))?;
     Ok(following)

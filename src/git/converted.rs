@@ -1,8 +1,6 @@
 //! Content as git itself writes it: by a checkout under each setting of line ends, and into an archive.
 
-use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, BufRead};
 use std::os::unix::ffi::OsStringExt as _;
 
@@ -11,6 +9,7 @@ use super::form::Form;
 use super::limit::{self, End, Limit};
 use super::objects::InForms;
 use super::repository::Repository;
+use crate::control;
 use crate::model::{Digest, Hasher};
 
 /// The unit of a tar archive.
@@ -61,7 +60,7 @@ impl Repository {
             return Ok((digests, End::Whole));
         }
         // The size that git tells is that of the blob; so behind each stands a name that leads to nothing.
-        let mark = format!("end-{:016x}", RandomState::new().build_hasher().finish());
+        let mark = format!("end-{:016x}", control::any_number());
         let mark = mark.as_bytes();
         let line = |at: &usize| [files[*at].0.as_bytes(), b" ", files[*at].1, b"\n", mark, b" -\n"].concat();
         let input: Vec<u8> = asked.iter().flat_map(line).collect();

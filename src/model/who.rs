@@ -50,6 +50,6 @@ impl Who {
     /// The sentence with the file before it.
     #[must_use]
     pub fn line(&self) -> String {
-        if self.file.is_empty() { self.sentence() } else { format!("{}: {}", self.file, self.sentence()) }
+        format!("{}: {}", self.file, self.sentence())
     }
 }

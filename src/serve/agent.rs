@@ -5,17 +5,18 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::board::{Board, Incident};
+use super::board::Board;
 use super::deployed::{DeploymentTree, Prepared, Setting, known_targets};
 use super::http::{Audience, StreamEvent};
 use super::mirror::{Mirror, MirrorError};
 use super::refusal::Refusal;
 use super::run::DeploymentRun;
+use super::running::{AllRunning, RepairNote, Running, Work};
 use super::schedule::{RunEnd, Timetable, Wish};
 use super::state::{DeploymentState, EndedRun, ReadProject, RunResult};
 use super::views::Timing;
@@ -23,9 +24,9 @@ use super::watching::{WatchCoverage, Watching};
 use crate::acknowledge::{self, Acknowledgement};
 use crate::config::Deployment;
 use crate::control::clock::{self, Now, Started};
-use crate::control::waits;
+use crate::control::{held, waits};
 use crate::error::Failure;
-use crate::events::event::{Event, EventEvidence, Happened, Scene};
+use crate::events::event::{Event, Happened, Scene};
 use crate::events::inbox::{Gap, HintSource};
 use crate::events::journal::{self, Journal, JournalPosition};
 use crate::events::open_findings::OpenFindings;
@@ -38,8 +39,6 @@ use crate::store::state;
 /// How many places of one deployment are looked at at the same time.
 const PLACES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
 
-/// How many repairs, and looks at their steps, are under way at the same time.
-const REPAIRS: usize = 8;
 /// The interval between looks whether runs have ended.
 const POLL: Duration = Duration::from_millis(5);
 /// The directory of the mirror, in that of a deployment.
@@ -86,47 +85,6 @@ impl Plan {
     }
 }
 
-/// What a thread of the agent is at work on.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Work {
-    /// A run of the deployment of that name.
-    Run(String),
-    /// A repair, or the look at what it would be, by an id of its own.
-    Repair(Uuid),
-}
-
-/// Work that is under way.
-struct Running {
-    watch: Arc<Watch>,
-    /// Ends the look at what a repair has done.
-    last_look: Arc<Watch>,
-    deadline: Instant,
-    thread: Option<JoinHandle<()>>,
-    /// What is repaired, and by whom.
-    repair: Option<RepairNote>,
-}
-
-/// A repair that somebody has asked for.
-#[derive(Debug, Clone)]
-pub(super) struct RepairNote {
-    /// What is repaired.
-    pub(super) incident: Incident,
-    /// Who asked for it.
-    pub(super) by: String,
-    /// How long it may take.
-    pub(super) timeout: Duration,
-    /// Whether its steps are only shown.
-    pub(super) is_dry: bool,
-}
-
-/// All work that is under way.
-#[derive(Default)]
-struct AllRunning {
-    all: BTreeMap<Work, Running>,
-    /// No more is begun: the agent ends.
-    is_over: bool,
-}
-
 /// Takes a repair out of what is under way, however it ended.
 struct RepairEnd<'a>(&'a Agent, Uuid);
 
@@ -154,11 +112,6 @@ pub(crate) struct Agent {
     pub(crate) audiences: [Audience; 2],
     judging: Mutex<()>,
     bell: (Mutex<bool>, Condvar),
-}
-
-/// Holds a lock, also after whoever held it before has panicked.
-pub(crate) fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Agent {
@@ -348,29 +301,11 @@ impl Agent {
             for name in due {
                 self.begin(&name);
             }
-            self.end_late();
+            held(&self.running).cancel_late();
             let next = held(&self.timetable).next(Now::read());
-            self.wait(next.min(every).min(self.first_deadline()));
+            let deadline = held(&self.running).first_deadline();
+            self.wait(next.min(every).min(deadline));
         }
-    }
-
-    /// Ends work that takes longer than it may.
-    fn end_late(&self) {
-        let now = Instant::now();
-        for running in held(&self.running).all.values().filter(|running| running.deadline <= now) {
-            running.watch.cancel();
-            if running.deadline + waits::LAST_LOOK.most <= now {
-                running.last_look.cancel();
-            }
-        }
-    }
-
-    /// The time until the first of the work that is under way must have ended.
-    fn first_deadline(&self) -> Duration {
-        let now = Instant::now();
-        let running = held(&self.running);
-        let going_on = running.all.values().filter(|run| !run.watch.is_cancelled());
-        going_on.map(|run| run.deadline.saturating_duration_since(now)).min().unwrap_or(Duration::MAX)
     }
 
     /// Watches the places of a deployment that is to be watched, from the look on that is about to begin.
@@ -415,13 +350,20 @@ impl Agent {
     fn note_gap(&self, deployment: &str, source: HintSource, gap: &Gap) {
         let mut event = Event::new(Happened::Gap, Scene { target: None, trigger: source });
         event.evidence.reason = Some(escaped(gap.in_words().as_bytes()));
-        let root = self.store_root(deployment);
-        let journal = Journal::open(&root);
+        if let Some(event) = self.record(deployment, event) {
+            self.note(deployment, &event);
+        }
+    }
+
+    /// Puts an event of the agent itself into a deployment's journal; a warning where that cannot be done.
+    fn record(&self, deployment: &str, mut event: Event) -> Option<Event> {
+        let journal = Journal::open(&self.store_root(deployment));
         match journal.and_then(|mut journal| journal.append(std::slice::from_mut(&mut event))) {
-            Ok(_) => self.note(deployment, &event),
+            Ok(_) => Some(event),
             Err(error) => {
-                let why = crate::model::in_words(&error);
-                self.warn(deployment, &format!("a gap in what is watched is not recorded: {why}"));
+                let (word, why) = (event.event.word(), crate::model::in_words(&error));
+                self.warn(deployment, &format!("{word} is not recorded: {why}"));
+                None
             }
         }
     }
@@ -446,14 +388,7 @@ impl Agent {
 
     fn end_runs(&self) {
         held(&self.watching).clear();
-        let mut running = {
-            let mut running = held(&self.running);
-            running.is_over = true;
-            std::mem::take(&mut running.all)
-        };
-        for it in running.values() {
-            it.watch.cancel();
-        }
+        let mut running = held(&self.running).close();
         let now = Instant::now();
         let (look, end) = (now + waits::INTERRUPTED.most, now + waits::AGENT_END.most);
         for it in running.values_mut() {
@@ -465,38 +400,8 @@ impl Agent {
                 std::thread::sleep(POLL);
             }
             if let Some(note) = it.repair.as_ref().filter(|note| !note.is_dry && !thread.is_finished()) {
-                self.leave_behind(note);
+                self.record(&note.incident.deployment, note.left_behind());
             }
-        }
-    }
-
-    /// Records that the agent ends before a repair does: nobody has looked at what it did.
-    fn leave_behind(&self, note: &RepairNote) {
-        let last = &note.incident.last;
-        let scene = Scene { target: last.target.as_deref(), trigger: HintSource::Remedy };
-        let fresh = Event::new(Happened::Escalated, scene);
-        let mut event = Event {
-            id: fresh.id,
-            event: fresh.event,
-            trigger: fresh.trigger,
-            detected_at: fresh.detected_at,
-            detected_at_unix: fresh.detected_at_unix,
-            ..last.clone()
-        };
-        event.evidence = EventEvidence {
-            by: Some(note.by.clone()),
-            reason: Some("the agent was ended before the repair was: look at what it has done".to_owned()),
-            ..EventEvidence::default()
-        };
-        let root = self.store_root(&note.incident.deployment);
-        let recorded =
-            Journal::open(&root).and_then(|mut journal| journal.append(std::slice::from_mut(&mut event)));
-        if let Err(error) = recorded {
-            let why = crate::model::in_words(&error);
-            self.warn(
-                &note.incident.deployment,
-                &format!("a repair that has not ended is not recorded: {why}"),
-            );
         }
     }
 
@@ -513,16 +418,7 @@ impl Agent {
         let (watch, last_look) = (Arc::new(Watch::default()), Arc::new(Watch::default()));
         let deadline = Instant::now() + note.timeout;
         let mut running = held(&self.running);
-        if running.is_over {
-            return Err(Refusal::Busy("the agent is being ended".to_owned()));
-        }
-        let repairs = || running.all.values().filter_map(|it| it.repair.as_ref());
-        if !note.is_dry && repairs().any(|it| !it.is_dry && it.incident.id == note.incident.id) {
-            return Err(Refusal::Conflict("it is being repaired already".to_owned()));
-        }
-        if repairs().count() >= REPAIRS {
-            return Err(Refusal::Busy(format!("{REPAIRS} repairs are under way: try again")));
-        }
+        running.admit(&note)?;
         let id = Uuid::now_v7();
         let (sender, receiver) = channel();
         let (agent, own) = (Arc::clone(self), (Arc::clone(&watch), Arc::clone(&last_look)));
@@ -678,6 +574,9 @@ impl Agent {
     /// Goes on with these places of a deployment: what is open of those that have come back is known again.
     fn recall_places(&self, deployment: &str, targets: &[Option<String>]) -> Result<(), Failure> {
         let unknown = self.board().keep_places(deployment, targets);
+        if unknown.is_empty() {
+            return Ok(());
+        }
         let root = self.store_root(deployment);
         let open = unknown.iter().map(|target| OpenFindings::read(&root, target.as_deref()));
         let open: Result<Vec<_>, _> = open.collect();

@@ -1,5 +1,6 @@
 //! `/metrics`: the series of the textfile for the newest report of each place, and those of the agent itself.
 
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 
 use super::agent::Agent;
@@ -17,6 +18,23 @@ struct Page {
 }
 
 impl Page {
+    /// One series a deployment, where it has a value.
+    fn family<T, V: Display>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        all: &BTreeMap<String, T>,
+        value: impl Fn(&T) -> Option<V>,
+    ) {
+        self.head(name, kind, help);
+        for (deployment, it) in all {
+            if let Some(value) = value(it) {
+                self.sample(name, &[("deployment", deployment)], value);
+            }
+        }
+    }
+
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
@@ -64,28 +82,17 @@ fn deployments(page: &mut Page, agent: &Agent) {
             page.sample(name, &[("deployment", deployment), ("result", result.word())], count);
         }
     }
-    let name = "driftlock_deployment_missed_total";
-    page.head(name, "counter", "Times of the schedule at which no run began.");
-    for (deployment, timing) in &timings {
-        page.sample(name, &[("deployment", deployment)], timing.missed);
-    }
-    let name = "driftlock_deployment_overrun_total";
-    page.head(name, "counter", "Times of the schedule at which the run before still went on.");
-    for (deployment, timing) in &timings {
-        page.sample(name, &[("deployment", deployment)], timing.overrun);
-    }
+    let help = "Times of the schedule at which no run began.";
+    page.family("driftlock_deployment_missed_total", "counter", help, &timings, |it| Some(it.missed));
+    let help = "Times of the schedule at which the run before still went on.";
+    page.family("driftlock_deployment_overrun_total", "counter", help, &timings, |it| Some(it.overrun));
+    let help = "When a run last began that could look at everything.";
     let name = "driftlock_deployment_last_success_timestamp_seconds";
-    page.head(name, "gauge", "When a run last began that could look at everything.");
-    for (deployment, state) in &*states {
-        if let Some(moment) = state.last_success {
-            page.sample(name, &[("deployment", deployment)], moment);
-        }
-    }
-    let name = "driftlock_deployment_running";
-    page.head(name, "gauge", "Whether a run is under way.");
-    for (deployment, state) in &*states {
-        page.sample(name, &[("deployment", deployment)], u8::from(state.running.is_some()));
-    }
+    page.family(name, "gauge", help, &states, |it| it.last_success);
+    let help = "Whether a run is under way.";
+    page.family("driftlock_deployment_running", "gauge", help, &states, |it| {
+        Some(u8::from(it.running.is_some()))
+    });
 }
 
 fn durations(page: &mut Page, agent: &Agent) {
@@ -109,35 +116,21 @@ fn watching(page: &mut Page, agent: &Agent) {
     if all.is_empty() {
         return;
     }
-    let name = "driftlock_watch_watches";
-    page.head(name, "gauge", "How many directories of this machine are watched.");
-    for (deployment, coverage) in &all {
-        if let Some(watches) = coverage.watches {
-            page.sample(name, &[("deployment", deployment)], watches);
-        }
-    }
-    let name = "driftlock_watch_unwatched";
-    page.head(name, "gauge", "How many things cannot be watched now: the API says which.");
-    for (deployment, coverage) in &all {
-        page.sample(name, &[("deployment", deployment)], coverage.unwatched.len());
-    }
-    let name = "driftlock_watch_gaps_total";
-    page.head(name, "counter", "How often something may have been missed, so that everything was looked at.");
-    for (deployment, coverage) in &all {
-        page.sample(name, &[("deployment", deployment)], coverage.gaps);
-    }
-    let name = "driftlock_watch_overflows_total";
-    page.head(name, "counter", "How often more happened at once than could be told one by one.");
-    for (deployment, coverage) in &all {
-        page.sample(name, &[("deployment", deployment)], coverage.overflows);
-    }
-    let name = "driftlock_watch_lag_seconds";
-    page.head(name, "gauge", "How long the newest run that a hint led to took, from the hint to its end.");
-    for (deployment, coverage) in &all {
-        if let Some(lag) = coverage.lag {
-            page.sample(name, &[("deployment", deployment)], lag.as_secs_f64());
-        }
-    }
+    page.family(
+        "driftlock_watch_watches",
+        "gauge",
+        "How many directories of this machine are watched.",
+        &all,
+        |it| it.watches,
+    );
+    let help = "How many things cannot be watched now: the API says which.";
+    page.family("driftlock_watch_unwatched", "gauge", help, &all, |it| Some(it.unwatched.len()));
+    let help = "How often something may have been missed, so that everything was looked at.";
+    page.family("driftlock_watch_gaps_total", "counter", help, &all, |it| Some(it.gaps));
+    let help = "How often more happened at once than could be told one by one.";
+    page.family("driftlock_watch_overflows_total", "counter", help, &all, |it| Some(it.overflows));
+    let help = "How long the newest run that a hint led to took, from the hint to its end.";
+    page.family("driftlock_watch_lag_seconds", "gauge", help, &all, |it| it.lag.map(|lag| lag.as_secs_f64()));
 }
 
 fn events(page: &mut Page, agent: &Agent) {
@@ -152,7 +145,7 @@ fn events(page: &mut Page, agent: &Agent) {
     page.sample(name, &[], agent.audiences.iter().map(super::http::Audience::len).sum::<usize>());
     let name = "driftlock_open_incidents";
     page.head(name, "gauge", "Findings that are not over, by status and severity.");
-    let mut open = std::collections::BTreeMap::<(&str, &str), u64>::new();
+    let mut open = BTreeMap::<(&str, &str), u64>::new();
     for incident in board.unresolved() {
         let severity = incident.last.severity.map_or("none", crate::model::Severity::word);
         *open.entry((incident.status().word(), severity)).or_default() += 1;

@@ -13,6 +13,7 @@ pub(crate) mod policies;
 pub(crate) mod refusal;
 pub(crate) mod repair;
 pub(crate) mod run;
+mod running;
 pub(crate) mod schedule;
 mod secret;
 pub(crate) mod site;

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::agent::{Agent, RepairNote};
+use super::agent::Agent;
 use super::api::{LONGEST_REASON, no_run, unknown_event};
 use super::board::Incident;
 use super::deployed::Prepared as PreparedDeployment;
 use super::http::Deed;
 use super::refusal::Refusal;
+use super::running::RepairNote;
 use crate::acknowledge::Acknowledgement;
 use crate::audit::target::Aim;
 use crate::baseline::Source;

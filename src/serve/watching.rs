@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use crate::audit::target::Aim;
 use crate::baseline;
 use crate::config::{self, DockerMode, policies};
-use crate::control::waits;
+use crate::control::{held, waits};
 use crate::events::engine::{self, EngineFollowing};
 use crate::events::files::FileWatch;
 use crate::events::inbox::{Batch, Gap, HintSource, Inbox};
@@ -28,21 +28,17 @@ pub(crate) struct Watching {
     engines: BTreeMap<Option<String>, EngineFollowing>,
     /// Why files are not watched at all.
     no_files: Option<String>,
-    told: Arc<Mutex<Told>>,
+    hints: Arc<Mutex<HintLog>>,
 }
 
-/// What sources have told of.
+/// What sources have hinted at, and how well they see.
 #[derive(Default)]
-struct Told {
+struct HintLog {
     /// What the next run is begun for, and since when there is a hint.
     hint: Option<(HintSource, Instant)>,
     /// The same of the run that goes on.
     looking: Option<Instant>,
     coverage: WatchCoverage,
-}
-
-fn held(told: &Mutex<Told>) -> MutexGuard<'_, Told> {
-    told.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How well a deployment is watched.
@@ -54,7 +50,7 @@ pub(crate) struct WatchCoverage {
     pub(crate) unwatched: Vec<String>,
     /// How often something may have been missed since watching began, so that everything was looked at.
     pub(crate) gaps: u64,
-    /// How many of them because more happened at once than could be told one by one.
+    /// How many of them because more happened at once than could be reported one by one.
     pub(crate) overflows: u64,
     /// How long the newest run that a hint led to took, from the hint to its end.
     pub(crate) lag: Option<Duration>,
@@ -67,7 +63,7 @@ impl Drop for Watching {
 }
 
 impl Watching {
-    /// Begins to watch; each hint that is none of what lies in `own` is told to `hinted`, and why something may have been missed to
+    /// Begins to watch; each hint that is none of what lies in `own` is given to `hinted`, and why something may have been missed to
     /// `missed`, which a thread of its own does. Gives what somebody should hear of, too.
     ///
     /// # Errors
@@ -91,13 +87,13 @@ impl Watching {
         let is_blind = move || {
             wanted.load(Ordering::Relaxed) && known.as_ref().is_none_or(|files| files.blind().is_some())
         };
-        let told = Arc::<Mutex<Told>>::default();
-        let noted = Arc::clone(&told);
+        let hints = Arc::<Mutex<HintLog>>::default();
+        let noted = Arc::clone(&hints);
         let hint = move |source| {
             held(&noted).hint.get_or_insert_with(|| (source, Instant::now()));
             hinted(source);
         };
-        let noted = Arc::clone(&told);
+        let noted = Arc::clone(&hints);
         let gap = move |source, gap: &Gap| {
             let coverage = &mut held(&noted).coverage;
             coverage.gaps += 1;
@@ -107,7 +103,7 @@ impl Watching {
         let wait = move || wait_for_hints(&taken, &is_blind, &own, &hint, &gap);
         Builder::new().name("hints".to_owned()).spawn(wait)?;
         let no_files = warning.clone();
-        Ok((Self { inbox, files, has_files, engines: BTreeMap::new(), no_files, told }, warning))
+        Ok((Self { inbox, files, has_files, engines: BTreeMap::new(), no_files, hints }, warning))
     }
 
     /// Prepares a look at places: what they visit is watched, and their engines are followed.
@@ -139,9 +135,9 @@ impl Watching {
 
     /// What a run that begins now is begun for; what is hinted at from here on is for the next one.
     pub(crate) fn take_hint(&self) -> Option<HintSource> {
-        let mut told = held(&self.told);
-        let (source, since) = told.hint.take()?;
-        told.looking = Some(since);
+        let mut hints = held(&self.hints);
+        let (source, since) = hints.hint.take()?;
+        hints.looking = Some(since);
         Some(source)
     }
 
@@ -150,9 +146,9 @@ impl Watching {
         if let Some(files) = &self.files {
             files.sweep();
         }
-        let mut told = held(&self.told);
-        if let Some(since) = told.looking.take() {
-            told.coverage.lag = Some(since.elapsed());
+        let mut hints = held(&self.hints);
+        if let Some(since) = hints.looking.take() {
+            hints.coverage.lag = Some(since.elapsed());
         }
     }
 
@@ -171,7 +167,7 @@ impl Watching {
             }
         }
         let watches = self.files.as_ref().map(|files| files.directories());
-        WatchCoverage { watches, unwatched, ..held(&self.told).coverage.clone() }
+        WatchCoverage { watches, unwatched, ..held(&self.hints).coverage.clone() }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::audit::examine::Examination;
-use crate::audit::whose_hand::HandsAsked;
+use crate::audit::whose_hand::WhoSearch;
 use crate::events::event::{Event, Happened};
 use crate::model::{CheckResult, Finding};
 
@@ -22,7 +22,7 @@ pub(crate) fn put_on(events: &mut [Event], checks: &[CheckResult], examination: 
         .filter(|event| is_new(event))
         .filter_map(|event| finding(event).map(|found| (event, found)))
         .unzip();
-    let claims = HandsAsked::in_brief(examination.auditor.project, examination.aim).claims(&findings);
+    let claims = WhoSearch::in_brief(examination.auditor.project, examination.aim).claims(&findings);
     for (event, who) in news.into_iter().zip(claims) {
         event.evidence.who = who;
     }

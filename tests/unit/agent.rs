@@ -113,9 +113,9 @@ fn repairs_are_bounded_in_number_and_in_time_and_one_that_panics_is_over() {
         }
     };
     let (ended, _) = agent.begin_repair(late, wait).unwrap();
-    agent.end_late();
+    held(&agent.running).cancel_late();
     ended.recv_timeout(Duration::from_secs(60)).unwrap();
-    let looks: Vec<_> = (0..REPAIRS)
+    let looks: Vec<_> = (0..crate::serve::running::REPAIRS)
         .map(|_| agent.begin_repair(RepairNote { is_dry: true, ..note.clone() }, wait).unwrap())
         .collect();
     assert!(matches!(agent.begin_repair(note.clone(), wait), Err(Refusal::Busy(_))));

@@ -17,7 +17,7 @@ use crate::audit::lines::{Lines, Store, Versions, extent};
 use crate::audit::remedies::{Advice, sides};
 use crate::audit::shipped;
 use crate::audit::target::Aim;
-use crate::audit::whose_hand::HandsAsked;
+use crate::audit::whose_hand::WhoSearch;
 use crate::baseline::{self, Source};
 use crate::check::{self, CHECKS, Evidence, find as find_check};
 use crate::cli::Session;
@@ -226,7 +226,7 @@ impl Inquiry<'_> {
     /// By whose hand the files of this machine changed that no commit holds.
     fn whose_hand(&self, checks: &[CheckResult]) -> Vec<String> {
         let findings: Vec<&Finding> = checks.iter().flat_map(|check| &check.findings).collect();
-        let claims = HandsAsked::at_length(self.project, self.aim).claims(&findings);
+        let claims = WhoSearch::at_length(self.project, self.aim).claims(&findings);
         let mut lines: Vec<String> = claims.iter().flatten().map(Who::line).collect();
         lines.dedup();
         lines

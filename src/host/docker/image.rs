@@ -1,16 +1,13 @@
 //! The files of an image that no container runs: a container is made of it, never started, read by the engine's archive, and
 //! removed, also where the run is interrupted.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher as _, Hasher as _};
-
 use serde::Deserialize;
 use serde_json::json;
 
 use super::api::{CallError, EngineApi};
 use super::archive::{self, Contained};
 use super::failure::{Contact, EngineError};
-use crate::control::runtime;
+use crate::control::{any_number, runtime};
 use crate::host::mounts::{self, HeldReading};
 use crate::host::{Container, ContainerQuery, ContainersAnswer, Published, Watch};
 use crate::model::{ContentsState, MountView};
@@ -77,7 +74,7 @@ async fn looked_into(
     watch: &Watch,
 ) -> Result<Vec<(String, ContentsState)>, CallError> {
     let _unfinished = watch.unfinished();
-    let name = format!("driftlock-{:016x}", RandomState::new().build_hasher().finish());
+    let name = format!("driftlock-{:016x}", any_number());
     let wanted = json!({
         "Image": image,
         // It is never started, and an image need not say what a container of it runs.

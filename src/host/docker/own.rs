@@ -1,8 +1,6 @@
 //! A container of driftlock's own on an engine of this machine, for proving what the checks of containers notice: of a tiny image that
 //! is imported for it, without a network. Both are removed when it is dropped, also where the run is interrupted.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -17,7 +15,7 @@ use super::api::{CallError, EngineApi};
 use super::engine::Engine;
 use super::failure::EngineError;
 use crate::control::progress::Unfinished;
-use crate::control::runtime;
+use crate::control::{any_number, runtime};
 use crate::host::Watch;
 
 /// The label of such a container and of its image.
@@ -59,7 +57,7 @@ struct Inspected {
 impl OwnContainer {
     /// A name that no other container has.
     pub(crate) fn new_name() -> String {
-        format!("driftlock-selftest-{:016x}", RandomState::new().build_hasher().finish())
+        format!("driftlock-selftest-{:016x}", any_number())
     }
 
     /// Starts a container of this name whose image has these files, with paths of this machine mounted at others.

@@ -1,9 +1,7 @@
 //! PostgreSQL in a container, by its own `psql`: one script for all databases, run through the engine.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher as _, Hasher as _};
-
 use super::{Fault, LOCK_MS, Rows, STATEMENT_MS, Server, Ways};
+use crate::control::nonce;
 use crate::host::docker::{ExecError, describe, execute, short};
 
 /// A server in a container.
@@ -33,7 +31,7 @@ impl<W: Ways> Server for Psql<'_, W> {
 
     async fn rows(&self, databases: &[String], statement: &str) -> Result<Vec<Result<Rows, Fault>>, Fault> {
         let (engine, contact) = self.ways.engine().await?;
-        let mark = mark();
+        let mark = nonce();
         let words = ["sh", "-c", SCRIPT, "sh", &mark, statement];
         let words: Vec<&str> = words.into_iter().chain(databases.iter().map(String::as_str)).collect();
         let options = format!(
@@ -59,12 +57,6 @@ impl<W: Ways> Server for Psql<'_, W> {
         });
         Ok(each.collect())
     }
-}
-
-/// A word that nothing else says.
-fn mark() -> String {
-    let random = || RandomState::new().build_hasher().finish();
-    format!("driftlock-{:016x}{:016x}", random(), random())
 }
 
 /// The parts of a text behind each line that is the mark.

@@ -8,7 +8,8 @@ use data_encoding::BASE64;
 
 use super::error::ScriptError;
 use super::remote::SshHost;
-use super::survey::{SurveyError, quoted_word, script_nonce};
+use super::survey::{SurveyError, quoted_word};
+use crate::control::nonce;
 use crate::host::amend::{LARGEST_AMENDED, PLAIN_MODE, tail};
 use crate::host::{
     AmendFault, Executed, Execution, FileChange, FilePlace, HostError, Ownership, PlaceDigest, PlaceState,
@@ -34,7 +35,7 @@ struct AmendRequest {
 impl AmendRequest {
     /// The calls of the script, each of which may read what follows it.
     fn of(calls: &[Vec<u8>], limit: u64) -> Self {
-        let nonce = script_nonce();
+        let nonce = nonce();
         let largest = format!("largest={LARGEST_AMENDED}\n");
         // Nothing runs before all of it has arrived.
         let mut script = [AMEND.as_bytes(), largest.as_bytes(), b"main() {\n"].concat();
@@ -257,7 +258,7 @@ impl SshHost {
         watch: &Watch,
     ) -> Result<Executed, HostError> {
         let words: Vec<Vec<u8>> = execution.argv.iter().map(|word| quoted_word(word)).collect();
-        let (nonce, line) = (script_nonce(), words.join(&b' '));
+        let (nonce, line) = (nonce(), words.join(&b' '));
         let begins = format!("main() {{\nprintf '%s\\n' {nonce}-begin\n");
         let goes = execution.dir.map(|dir| {
             [b"cd -P -- ".as_slice(), &quoted_word(dir.as_os_str().as_bytes()), b" || exit 1\n"].concat()

@@ -14,8 +14,8 @@ use super::error::describe;
 use super::facts;
 use super::facts::{Facts, SOCKET};
 use super::reason::{Unopened, in_one_line, missing, refusal};
-use super::stdio::{Ear, Said, Stdio, mark};
-use crate::control::waits;
+use super::stdio::{Ear, Said, Stdio};
+use crate::control::{nonce, waits};
 use crate::host::archive::ArchiveDisk;
 use crate::host::docker::{
     ArchiveError, CallError, ClientRefusal, Contact, Contained, DEADLINE, EngineApi, Gathered, ListedImages,
@@ -191,7 +191,7 @@ impl Talk<'_> {
     /// Asks the engine over the standard input and output of `docker system dial-stdio`.
     async fn dialled(&self, docker: &str) -> Result<Gathered, Astray<ClientRefusal>> {
         self.step.set("docker system dial-stdio");
-        let (mark, ear) = (mark(), Ear::default());
+        let (mark, ear) = (nonce(), Ear::default());
         let heard = ear.clone();
         let open = by_client(self.connection, docker, &mark, ear.clone());
         let shown = "the server's docker client".to_owned();
@@ -219,7 +219,7 @@ impl Talk<'_> {
     /// Asks the client itself, by two commands.
     async fn commanded(&self, docker: &str) -> Result<Gathered, Astray<ClientRefusal>> {
         self.step.set("docker ps or docker inspect");
-        let mark = mark();
+        let mark = nonce();
         let ran = self.ran(&mark, &script(docker, &mark)).await;
         let (output, said) = ran.map_err(|error| Astray::Before(ClientRefusal::Said(error.to_string())))?;
         if !said.began {
@@ -231,7 +231,7 @@ impl Talk<'_> {
 
     /// The server's sockets; `None` where it runs no script.
     async fn facts(&self) -> Option<Facts> {
-        let mark = mark();
+        let mark = nonce();
         let (output, _) = self.ran(&mark, &facts::script(&mark)).await.ok()?;
         Facts::read(&output)
     }
@@ -385,7 +385,7 @@ async fn opener(connection: &Connection, access: EngineAccess) -> Option<Opener>
     Some(if has_socket {
         Box::new(by_socket(connection, SOCKET))
     } else {
-        Box::new(by_client(connection, docker, &mark(), Ear::default()))
+        Box::new(by_client(connection, docker, &nonce(), Ear::default()))
     })
 }
 

@@ -1,7 +1,5 @@
 //! A command's standard input and output as one stream, without what a login shell says before it.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -20,12 +18,6 @@ const BUFFER: usize = 64 * 1024;
 const SAID: u64 = 16 << 20;
 /// The part of a command's standard error that is kept.
 const KEPT: usize = 64 * 1024;
-
-/// A word that nothing else says: it marks where the output of a command begins.
-pub(super) fn mark() -> String {
-    let random = || RandomState::new().build_hasher().finish();
-    format!("driftlock-{:016x}{:016x}", random(), random())
-}
 
 /// The outcome of a command so far.
 #[derive(Debug, Clone, Default)]
@@ -226,6 +218,7 @@ impl AfterMark {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::nonce;
 
     #[test]
     fn what_a_login_shell_says_is_left_out_however_it_is_cut() {
@@ -243,6 +236,6 @@ mod tests {
 
     #[test]
     fn marks_differ() {
-        assert_ne!(mark(), mark());
+        assert_ne!(nonce(), nonce());
     }
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rustix::fs::{AtFlags, FileType, Stat as RawStat};
 
@@ -26,6 +26,7 @@ use table::{CacheTable, CachedFile, Header, written};
 
 use super::Watch;
 use super::read::{Links, ReadError, facts, hash_stated_at, kind_of};
+use crate::control::held;
 use crate::model::{Digest, Stat, lasting};
 
 /// By how many seconds a file's times must be older than the look: file systems that count whole seconds, or two, exist,
@@ -286,11 +287,6 @@ impl Remembered {
             Self::There(cache) => cache.full_because(),
         }
     }
-}
-
-/// Locks a value, also after a panic: each change of it is one step.
-fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

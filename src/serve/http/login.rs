@@ -100,9 +100,9 @@ pub(super) fn refusal(why: &str, nonce: &str) -> String {
     let mut page = Markup::default();
     page.fixed("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
     page.fixed("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">");
-    page.fixed("<title>Not done \u{b7} driftlock</title>");
+    page.fixed("<title>Refused or failed \u{b7} driftlock</title>");
     page.with("style", &[("nonce", nonce)], |it| it.fixed(STYLE));
-    page.fixed("</head>\n<body><main><h1>Nothing was changed</h1>");
+    page.fixed("</head>\n<body><main><h1>Refused or failed</h1>");
     page.put("p class=error role=alert", why);
     page.fixed("<p><a href=\"/\">Back to the page</a></p></main></body></html>\n");
     page.into_html()

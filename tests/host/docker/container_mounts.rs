@@ -581,6 +581,25 @@ pub(crate) fn read_below(program: &str, before: &[&str], path: &str) -> Vec<Stri
     lines
 }
 
+/// The paths that a container of a trial may have mounted, and where.
+pub(crate) const MOUNTED: [(&str, &str); 4] = [
+    ("erp/mods", "/mnt/addons"),
+    (FILE, "/etc/app.conf"),
+    ("erp/proxy", "/etc/proxy"),
+    (MODULE, "/mnt/shop"),
+];
+
+/// Starts the container of a trial with these of them, in place of the one before, and accepts what is there.
+pub(crate) fn start_with(stage: &Stage, image: &str, mounted: &[(&str, &str)], is_anew: bool) {
+    let option = |(path, at): &(&str, &str)| format!("-v{}:{at}", stage.project.path(path).display());
+    let options: Vec<String> = mounted.iter().map(option).collect();
+    if is_anew {
+        stage.remove("web");
+    }
+    stage.start("web", image, &options.iter().map(String::as_str).collect::<Vec<_>>());
+    accept(stage);
+}
+
 #[test]
 fn random_deploys_are_judged_as_the_container_reads_them() {
     let mut dice = Dice(seed());
@@ -588,22 +607,9 @@ fn random_deploys_are_judged_as_the_container_reads_them() {
     let image = stage.image("app:1");
     let (mut told, mut silent) = (0, 0);
     for trial in 0..number("DRIFTLOCK_TRIALS").unwrap_or(6) {
-        let all = [
-            ("erp/mods", "/mnt/addons"),
-            (FILE, "/etc/app.conf"),
-            ("erp/proxy", "/etc/proxy"),
-            (MODULE, "/mnt/shop"),
-        ];
-        let chosen: Vec<_> = all.into_iter().filter(|_| dice.roll(2) == 0).collect();
-        let chosen = if chosen.is_empty() { all[..1].to_vec() } else { chosen };
-        let options =
-            chosen.iter().map(|(path, at)| format!("-v{}:{at}", stage.project.path(path).display()));
-        let options: Vec<String> = options.collect();
-        if trial > 0 {
-            stage.remove("web");
-        }
-        stage.start("web", &image, &options.iter().map(String::as_str).collect::<Vec<_>>());
-        accept(&stage);
+        let chosen: Vec<_> = MOUNTED.into_iter().filter(|_| dice.roll(2) == 0).collect();
+        let chosen = if chosen.is_empty() { MOUNTED[..1].to_vec() } else { chosen };
+        start_with(&stage, &image, &chosen, trial > 0);
         let mut ways = Vec::new();
         for step in 0..=dice.roll(4) {
             let way = dice.roll(11);

@@ -4,19 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use super::container_contents::shell;
-use super::container_mounts::{FILE, MODULE, accept, deploy, number, read_below, released, restart};
+use super::container_mounts::{
+    FILE, MODULE, MOUNTED, accept, deploy, number, read_below, released, restart, start_with,
+};
 use crate::support::dice::Dice;
 use crate::support::docker::{Stage, check_of};
 use crate::support::needs;
 use crate::support::random::seed;
 
-/// The paths that a container may have mounted, and where.
-const MOUNTED: [(&str, &str); 4] = [
-    ("erp/mods", "/mnt/addons"),
-    (FILE, "/etc/app.conf"),
-    ("erp/proxy", "/etc/proxy"),
-    (MODULE, "/mnt/shop"),
-];
 /// The paths in the container that are held against the baseline, whether they are mounted or lie in its image.
 const HELD: [(&str, &str); 2] = [("erp/mods", "/mnt/addons"), ("erp/proxy", "/etc/proxy")];
 
@@ -51,14 +46,7 @@ pub(crate) fn judged_as_read(args: &[&str], before: impl FnOnce(&Stage), trials:
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for trial in 0..trials {
         let chosen: Vec<_> = MOUNTED.into_iter().filter(|_| dice.once_in(2)).collect();
-        let options =
-            chosen.iter().map(|(path, at)| format!("-v{}:{at}", stage.project.path(path).display()));
-        let options: Vec<String> = options.collect();
-        if trial > 0 {
-            stage.remove("web");
-        }
-        stage.start("web", &image, &options.iter().map(String::as_str).collect::<Vec<_>>());
-        accept(&stage);
+        start_with(&stage, &image, &chosen, trial > 0);
         let mut ways = Vec::new();
         for step in 0..=dice.roll(4) {
             let way = dice.roll(15);

@@ -7,8 +7,8 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::host::docker::needs_docker::container_mounts::{
-    Bound, FILE, MODULE, accept, change_in_place, deploy, leads_nowhere, number, read_below, release,
-    released, restart, start, still_has, switch,
+    Bound, FILE, MOUNTED, accept, change_in_place, deploy, leads_nowhere, number, read_below, release,
+    released, restart, start, start_with, still_has, switch,
 };
 use crate::support::dice::Dice;
 use crate::support::docker::{Stage, check_of};
@@ -247,23 +247,9 @@ fn random_deploys_are_judged_over_ssh_as_the_container_reads_them() {
     let image = stage.image("app:1");
     let (mut told, mut silent) = (0, 0);
     for trial in 0..number("DRIFTLOCK_TRIALS").unwrap_or(4) {
-        let all = [
-            ("erp/mods", "/mnt/addons"),
-            (FILE, "/etc/app.conf"),
-            ("erp/proxy", "/etc/proxy"),
-            (MODULE, "/mnt/shop"),
-        ];
-        let chosen: Vec<_> = all.into_iter().filter(|_| dice.roll(2) == 0).collect();
-        let chosen = if chosen.is_empty() { all[..1].to_vec() } else { chosen };
-        let options: Vec<String> = chosen
-            .iter()
-            .map(|(path, at)| format!("-v{}:{at}", stage.project.path(path).display()))
-            .collect();
-        if trial > 0 {
-            stage.remove("web");
-        }
-        stage.start("web", &image, &options.iter().map(String::as_str).collect::<Vec<_>>());
-        accept(&stage);
+        let chosen: Vec<_> = MOUNTED.into_iter().filter(|_| dice.roll(2) == 0).collect();
+        let chosen = if chosen.is_empty() { MOUNTED[..1].to_vec() } else { chosen };
+        start_with(&stage, &image, &chosen, trial > 0);
         let mut ways = Vec::new();
         for step in 0..=dice.roll(4) {
             let way = dice.roll(11);

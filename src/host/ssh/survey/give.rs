@@ -3,7 +3,8 @@
 use super::error::SurveyError;
 use super::field::REPEATED;
 use super::pattern::quoted;
-use super::script::{FUNCTIONS, bare, nonce};
+use super::script::{FUNCTIONS, bare};
+use crate::control::nonce;
 use crate::model::Digest;
 
 const GIVE: &str = include_str!("give.sh");

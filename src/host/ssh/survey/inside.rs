@@ -3,7 +3,8 @@
 use super::budget::Budget;
 use super::mounted::MOUNTS;
 use super::pattern::quoted;
-use super::script::{FUNCTIONS, Survey, bare, members, nonce};
+use super::script::{FUNCTIONS, Survey, bare, members};
+use crate::control::nonce;
 use crate::host::mounts::HeldPaths;
 
 const INSIDE: &str = include_str!("inside.sh");

@@ -22,7 +22,7 @@ pub use give::{FileRequest, FilesRequest, GivenFile};
 pub(super) use mounted::{MountQuestion, MountRequest};
 pub(super) use pattern::quoted as quoted_word;
 pub use reader::Reader;
-pub(super) use script::{Survey, nonce as script_nonce};
+pub(super) use script::Survey;
 pub use snapshot::Snapshot;
 
 use crate::host::{Answer, ContainersAnswer, HostError, Layout, Query, Watch, files, modules};

@@ -6,7 +6,8 @@ use std::path::Path;
 use super::error::SurveyError;
 use super::field::REPEATED;
 use super::pattern::quoted;
-use super::script::{FUNCTIONS, bare, nonce};
+use super::script::{FUNCTIONS, bare};
+use crate::control::nonce;
 use crate::host::mounts::{Found, Running, ToldContainer, ToldMachine, ToldRoot, Wanted};
 
 pub(super) const MOUNTS: &str = include_str!("mounts.sh");

@@ -1,8 +1,6 @@
 //! The script that is sent to a server: what stands in survey.sh, and calls made of a layout and the queries.
 
-use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +8,7 @@ use std::sync::Arc;
 use super::budget::Budget;
 use super::pattern::{at_least, at_most, encode, may_end_here, parts_of, quoted, residuals};
 use super::reader::Reader;
+use crate::control::nonce;
 use crate::host::compose_names::{is_compose_name, is_passed_over};
 use crate::host::modules::may_hold_modules;
 use crate::host::system::Request;
@@ -163,12 +162,6 @@ impl Survey {
 pub(super) fn bare(script: &str) -> String {
     let lines = script.lines().map(str::trim_start);
     lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
-}
-
-/// A word that nothing else on the way says by chance.
-pub(in crate::host::ssh) fn nonce() -> String {
-    let number = || RandomState::new().build_hasher().finish();
-    format!("driftlock-{:016x}{:016x}", number(), number())
 }
 
 /// A part of the layout: a repository prefix, and where it lies.
