@@ -12,7 +12,7 @@ Usage: scripts/bench.sh [--short | --million] [--document] [CASE...]
   --million   the case "many" alone: 1,000,000 files beside 10,000
   --document  puts the table into docs/performance.md, too
 
-Cases: small wheels start large mixed many cold since ssh docker. docs/performance.md says what each one measures.
+Cases: small wheels start large mixed many cold since ssh docker inside. docs/performance.md says what each one measures.
 Trees and the table as Markdown lie under ${DRIFTLOCK_BENCH_DIR:-target/bench} and are kept for the next time.
 DRIFTLOCK_BENCH_PROFILE=dev measures a build for development, which is enough for --short.
 USAGE
@@ -29,7 +29,7 @@ for argument in "$@"; do
         --short) short=--short ;;
         --million) cases=many ;;
         --document) document=--document ;;
-        small | wheels | start | large | mixed | many | cold | since | ssh | docker) cases="$cases $argument" ;;
+        small | wheels | start | large | mixed | many | cold | since | ssh | docker | inside) cases="$cases $argument" ;;
         -h | --help)
             usage
             exit 0

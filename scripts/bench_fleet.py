@@ -4,7 +4,7 @@
     scripts/bench_fleet.py DRIFTLOCK [TARGETS] [FILES] [FROZEN] [REFUSING]
 
 Targets are addresses of the loopback range, all of them one private sshd; frozen ones take a connection and say nothing,
-refusing ones have nobody at their port. JOBS ("1 16 100") says how many at once. Prints a row for each measurement: what, seconds, peak memory, and the client's processor time.
+refusing ones have nobody at their port. ANSIBLE names a directory with ansible-core, which runs beside it on at most 50 of them. JOBS ("1 16 100") says how many at once. Prints a row for each measurement: what, seconds, peak memory, and the client's processor time.
 """
 
 import os
@@ -46,11 +46,30 @@ def main():
             f"-o IdentitiesOnly=yes -i {top}/key -p {port} \"127.0.$((@ / 250 + 1)).$((@ % 250 + 1))\" \"{find}\"' >/dev/null"
         )
         row(f"xargs -P16 ssh, find and sha256sum, {targets} targets", *run(["sh", "-c", ssh], env=env))
+        if modules := os.environ.get("ANSIBLE"):
+            beside_ansible(top, binary, min(targets, 50), port, modules, run, env)
     finally:
         if sshd:
             sshd.terminate()
             sshd.wait()
         shutil.rmtree(top)
+
+
+def beside_ansible(top, binary, targets, port, modules, run, env):
+    """Some of the targets, by one process and by Ansible, which only runs `true` on them."""
+    names = [word for at in range(1, targets + 1) for word in ("--target", f"host{at:04}")]
+    words = [binary, "check", *names, "--jobs", "16", "--format", "fleet"]
+    row(f"driftlock check --jobs 16, {targets} targets", *run(words, env=env))
+    with open(f"{top}/hosts.ini", "w") as hosts:
+        for at in range(1, targets + 1):
+            hosts.write(f"host{at:04} ansible_host=127.0.{at // 250 + 1}.{at % 250 + 1} ansible_port={port} ansible_user=root\n")
+    env = {
+        **env, "PYTHONPATH": modules, "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8",
+        "ANSIBLE_SSH_ARGS": f"-F none -o ControlMaster=auto -o ControlPersist=60s -o UserKnownHostsFile={top}/known_hosts -o IdentitiesOnly=yes",
+        "ANSIBLE_PRIVATE_KEY_FILE": f"{top}/key",
+    }
+    words = ["python3", f"{modules}/bin/ansible", "-i", f"{top}/hosts.ini", "all", "-f", "16", "-m", "command", "-a", "true"]
+    row(f"ansible -f 16 -m command, {targets} targets", *run(words, env=env))
 
 
 def row(what, seconds, memory, processor, code):

@@ -9,7 +9,7 @@
 # function here, its name in the list, and a word in tests/support/needs.rs.
 set -eu
 
-needs='root mounts fuse docker compose podman postgres wheels terraform provider ansible schemathesis'
+needs='root mounts fuse docker compose podman postgres wheels terraform provider ansible schemathesis mail'
 
 root() {
     [ "$(id -u)" -eq 0 ] || echo 'the tests do not run as root'
@@ -78,6 +78,12 @@ schemathesis() {
     dir=${DRIFTLOCK_SCHEMATHESIS:-$(dirname -- "$(readlink -f -- "$0")")/../target/schemathesis}
     PYTHONPATH=$dir PYTHONDONTWRITEBYTECODE=1 python3 -c 'import schemathesis' >/dev/null 2>&1 ||
         echo 'the Python package schemathesis could not be downloaded'
+}
+
+mail() {
+    dir=${DRIFTLOCK_MAIL:-$(dirname -- "$(readlink -f -- "$0")")/../target/mail}
+    PYTHONPATH=$dir PYTHONDONTWRITEBYTECODE=1 python3 -c 'import aiosmtpd' >/dev/null 2>&1 ||
+        echo 'the Python package aiosmtpd could not be downloaded'
 }
 
 case ${1:-} in

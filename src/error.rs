@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -76,7 +77,14 @@ impl Failure {
     #[must_use]
     pub fn at(path: &Path, error: &std::io::Error) -> Self {
         let failure = Self::new(format!("{}: {}", printable_path(path), in_words(error)));
-        Self { kind: FailureKind::Io, ..failure }
+        let failure = Self { kind: FailureKind::Io, ..failure };
+        if error.kind() != std::io::ErrorKind::PermissionDenied {
+            return failure;
+        }
+        match whose(path) {
+            Some(owner) => failure.hint(format!("it belongs to {owner}: run driftlock as that user")),
+            None => failure,
+        }
     }
 
     /// A failure of work that panicked.
@@ -140,6 +148,16 @@ impl Failure {
     pub fn in_one_line(&self) -> String {
         let hints = self.hints.iter().map(|hint| format!("; {hint}"));
         std::iter::once(self.message()).chain(hints).collect()
+    }
+}
+
+/// The user that a path belongs to, where that is another than the one who runs this.
+fn whose(path: &Path) -> Option<String> {
+    let owner = std::fs::metadata(path).ok()?.uid();
+    match owner {
+        _ if owner == rustix::process::geteuid().as_raw() => None,
+        0 => Some("root".to_owned()),
+        _ => Some(format!("uid {owner}")),
     }
 }
 

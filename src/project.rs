@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::baseline::{self, Locks, Source};
-use crate::config::{self, Config, Target};
+use crate::config::{self, Config, GROUP_MARK, Target};
 use crate::control::{Control, Environment};
 use crate::error::Failure;
 use crate::git::{Repository, Revision};
-use crate::model::printable_path;
-use crate::model::quoted_name;
+use crate::model::{escaped, printable_path, quoted_name};
 use crate::section::{self, BEYOND_REPOSITORY, lock_file_names};
 use crate::terraform::Slots;
 
@@ -135,9 +134,25 @@ impl Project {
         self.from_here.as_os_str().as_bytes()
     }
 
+    /// Names of targets, with the members in place of each group; each once, in the order in which they stand.
+    pub(crate) fn expand<'a>(&'a self, names: &'a [String]) -> Result<Vec<&'a str>, Failure> {
+        let groups = &self.config.groups;
+        groups.expand(names.iter().map(String::as_str)).map_err(|error| {
+            let known: Vec<String> = groups.names().map(|name| format!("@{name}")).collect();
+            let failure = Failure::new(error.to_string());
+            failure.hint(match known.as_slice() {
+                [] => "none is configured: add one as [groups] NAME = [\"TARGET\", …]".to_owned(),
+                known => format!("configured: {}", known.join(", ")),
+            })
+        })
+    }
+
     /// A target of the configuration.
     pub(crate) fn target(&self, name: &str) -> Result<&Target, Failure> {
         let targets = &self.config.targets;
+        if name.starts_with(GROUP_MARK) {
+            return Err(self.one_of_group(name));
+        }
         targets.get(name).ok_or_else(|| {
             let known: Vec<&str> = targets.keys().map(String::as_str).collect();
             let name = printable_path(name.as_ref());
@@ -148,6 +163,19 @@ impl Project {
                 },
             )
         })
+    }
+
+    /// The failure where a group stands in the place of one target.
+    fn one_of_group(&self, name: &str) -> Failure {
+        let name = name.to_owned();
+        match self.expand(std::slice::from_ref(&name)) {
+            Err(failure) => failure,
+            Ok(members) => {
+                let members: Vec<String> = members.iter().map(|it| escaped(it.as_bytes())).collect();
+                let failure = Failure::new(format!("\"{name}\" is a group, and one target is needed here"));
+                failure.hint(format!("name one of {}", members.join(", ")))
+            }
+        }
     }
 
     /// Where the lock files lie.

@@ -5,6 +5,7 @@ import pathlib
 import sys
 
 import containers
+import inside
 import measure
 import servers
 import sizes
@@ -23,6 +24,7 @@ CASES = {
     "since": small.since,
     "ssh": servers.rows,
     "docker": containers.rows,
+    "inside": inside.rows,
 }
 
 

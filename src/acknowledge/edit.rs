@@ -69,17 +69,32 @@ pub fn edit<T, E: From<EditError>>(
         return Err(EditError::Link.into());
     }
     let text = text_of(root).map_err(EditError::from)?;
-    let before = parse(&text, rules).map_err(EditError::from)?;
+    let (new, told) = edited(&text, rules, decide)?;
+    if let Some(new) = new {
+        replace_file_held(&path, new.as_bytes()).map_err(EditError::from)?;
+    }
+    Ok(told)
+}
+
+/// Changes a text of the file's form: as [`edit`], without a file. Gives no text where nothing is to be changed.
+///
+/// # Errors
+/// When `decide` says no, or the text is not of that form.
+pub fn edited<T, E: From<EditError>>(
+    text: &str,
+    rules: &Rules<'_>,
+    decide: impl FnOnce(&[Acknowledgement]) -> Result<(Vec<Edit>, T), E>,
+) -> Result<(Option<String>, T), E> {
+    let before = parse(text, rules).map_err(EditError::from)?;
     let (edits, told) = decide(&before)?;
     if edits.is_empty() {
-        return Ok(told);
+        return Ok((None, told));
     }
-    let new = rewritten(&text, &before, &edits)?;
+    let new = rewritten(text, &before, &edits)?;
     if parse(&new, rules).map_err(|_| EditError::OtherForm)? != after(before, &edits) {
         return Err(EditError::OtherForm.into());
     }
-    replace_file_held(&path, new.as_bytes()).map_err(EditError::from)?;
-    Ok(told)
+    Ok((Some(new), told))
 }
 
 fn hold(dir: &Path) -> Result<std::fs::File, EditError> {

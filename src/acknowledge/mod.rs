@@ -5,7 +5,7 @@ mod edit;
 mod file;
 
 pub use apply::{Case, SOON, apply, apply_windows, can_be, reaches_too_far};
-pub use edit::{Edit, EditError, edit};
+pub use edit::{Edit, EditError, edit, edited};
 pub use file::{Rules, load, parse};
 
 use crate::model::{Digest, Kind, Moment, Waiver};

@@ -48,6 +48,7 @@ pub(super) fn begin<'scope, 'env: 'scope>(
         ignores_unnamed: true,
         limited: Limited::default(),
         ports: false,
+        states: false,
         clock: request.setting.clock,
     });
     let (sender, receiver) = channel();

@@ -79,7 +79,7 @@ fn of_place<'a>(
 
 /// Why a source gave no answer.
 #[derive(Debug, thiserror::Error)]
-enum SourceError {
+pub(crate) enum SourceError {
     #[error("{0}")]
     Refused(String),
     #[error("no [commands.{0}] defines the program")]
@@ -200,7 +200,10 @@ fn is_fresh(made: i64, max_age: i64) -> Result<(), SourceError> {
 }
 
 /// The output of a program that the configuration defines.
-fn printed(project: &Project, command: &str) -> Result<Vec<u8>, SourceError> {
+///
+/// # Errors
+/// When it is not defined, may not be run, or failed.
+pub(crate) fn printed(project: &Project, command: &str) -> Result<Vec<u8>, SourceError> {
     let desired = &project.config.desired;
     let shown = format!("[commands.{command}]");
     if let Some(why) = &desired.refused {

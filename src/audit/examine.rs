@@ -245,7 +245,7 @@ impl Examination<'_> {
     ) -> Result<bool, HostError> {
         let Sighting { locks, scope, signature, host, look, origin, .. } = sighting;
         let request = Request { subjects: Some(subjects), ..self.request(locks, scope, signature.as_ref()) };
-        let seen = pipeline::observe(&request, pipeline::plan(&request), &**host, watch)?;
+        let seen = pipeline::observe(&request, pipeline::plan_of_news(&request), &**host, watch)?;
         if seen.unreachable.is_some() || !look.take_over(seen, subjects) {
             return Ok(false);
         }

@@ -17,6 +17,7 @@ mod first_seen;
 pub(crate) mod fleet;
 pub(crate) mod groups;
 pub(crate) mod infrastructure;
+pub(crate) mod inventory;
 pub(crate) mod line_ends;
 pub(crate) mod lines;
 pub(crate) mod named_files;

@@ -153,6 +153,18 @@ pub fn plan(request: &Request<'_>) -> Vec<Planned> {
     all
 }
 
+/// The same for what was just heard of: an engine's list of containers is behind its events.
+#[must_use]
+pub(crate) fn plan_of_news(request: &Request<'_>) -> Vec<Planned> {
+    let mut all = plan(request);
+    for planned in &mut all {
+        if let Plan::Ask(Query::Containers(query)) = &mut planned.plan {
+            query.states = true;
+        }
+    }
+    all
+}
+
 /// The subjects of a section that alone are looked at; `None`: all of them.
 fn chosen<'a>(request: &Request<'a>, section: &dyn Section) -> Option<&'a BTreeSet<Vec<u8>>> {
     let has_paths = section.meta().kind.has_files();

@@ -4,6 +4,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::call::Call;
 use crate::check::{CHECKS, Evidence, read_section};
+use crate::config::GROUP_MARK;
 use crate::error::Failure;
 use crate::explain;
 use crate::model::{Observed, escaped, quoted_name};
@@ -80,6 +81,10 @@ fn other_word(call: &Call, command: &str, word: &str, takes_checks: bool) -> Fai
     let name = quoted_name(word.as_bytes());
     let refused = |why: &str| Failure::new(format!("{command} takes no names; {} {why}", quote(word)));
     let project = call.project();
+    let group = word.strip_prefix(GROUP_MARK);
+    if group.zip(project.as_ref()).is_some_and(|(group, project)| project.config.groups.has(group)) {
+        return refused("is a group").hint(format!("driftlock {command} --target {name}"));
+    }
     if project.as_ref().is_some_and(|project| project.config.targets.contains_key(word)) {
         return refused("is a target").hint(format!("driftlock {command} --target {name}"));
     }

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::places::Places;
 use super::system::{self, program_is_sound};
-use super::{ConfigError, Target, compile, is_target_name, senseless};
+use super::{ConfigError, compile, is_target_name, senseless};
 use crate::model::{Glob, seconds};
 
 /// The age at which an answer is too old where nothing is configured: a day.
 const MAX_AGE: i64 = 24 * 60 * 60;
-/// The name of this machine among targets.
-const HERE: &str = "local";
 /// The schemes of an address.
 const SCHEMES: [&str; 3] = ["https://", "http://", "file:///"];
 /// The words that `power_states` may give a state: one of these, or that the CI is passed over.
@@ -161,16 +160,16 @@ pub(super) struct RawDesired {
     custom: BTreeMap<String, String>,
 }
 
-/// Makes sure that the tables have sense beside the targets there are.
+/// Makes sure that the tables have sense beside the places there are.
 pub(super) fn checked(
     desired: BTreeMap<String, RawDesired>,
     commands: BTreeMap<String, RawCommand>,
-    targets: &BTreeMap<String, Target>,
+    places: Places<'_>,
 ) -> Result<DesiredConfig, ConfigError> {
     let commands: BTreeMap<String, NamedCommand> =
         commands.into_iter().map(checked_command).collect::<Result<_, _>>()?;
     let check = |(name, raw): (String, RawDesired)| {
-        let source = raw.checked(&format!("desired.{name}"), &name, targets)?;
+        let source = raw.checked(&format!("desired.{name}"), &name, places)?;
         Ok((name, source))
     };
     let all = desired.into_iter().map(check).collect::<Result<_, ConfigError>>()?;
@@ -193,12 +192,7 @@ fn checked_command((name, raw): (String, RawCommand)) -> Result<(String, NamedCo
 const NAMES: &str = "the name is letters, digits, \".\", \"_\" and \"-\"";
 
 impl RawDesired {
-    fn checked(
-        self,
-        key: &str,
-        name: &str,
-        targets: &BTreeMap<String, Target>,
-    ) -> Result<DesiredSource, ConfigError> {
+    fn checked(self, key: &str, name: &str, places: Places<'_>) -> Result<DesiredSource, ConfigError> {
         let bad = |field: &str, why: &str| senseless(&format!("{key}.{field}"), why);
         if !is_target_name(name) {
             return Err(senseless(key, NAMES));
@@ -218,13 +212,10 @@ impl RawDesired {
         let max_age = age.transpose().map_err(|text| {
             bad("max_age", &format!("\"{text}\" is no length of time: write it as 30m, 12h or 7d"))
         })?;
-        let is_place = |name: &str| name == HERE || targets.contains_key(name);
-        if let Some(odd) = self.targets.iter().flatten().find(|name| !is_place(name)) {
-            let why = format!("\"{odd}\" is no target: name one of [targets], or \"{HERE}\"");
-            return Err(bad("targets", &why));
-        }
+        let targets = self.targets.map(|names| places.named(&names)).transpose();
+        let targets = targets.map_err(|why| bad("targets", &why))?;
         let is_counterpart = |text: &&String| match text.split_once(':') {
-            Some((target, container)) => is_place(target) && !container.is_empty(),
+            Some((target, container)) => places.has(target) && !container.is_empty(),
             None => !text.is_empty(),
         };
         if let Some(odd) = self.names.values().find(|text| !is_counterpart(text)) {
@@ -244,7 +235,7 @@ impl RawDesired {
             from,
             max_age: max_age.unwrap_or(MAX_AGE),
             custom: custom.collect::<Result<_, ConfigError>>()?,
-            targets: self.targets,
+            targets,
             include: self
                 .include
                 .map(|items| compile(&format!("{key}.include"), &items, false))
@@ -267,7 +258,7 @@ fn observable(text: &str) -> Option<Observable> {
 }
 
 /// Whether an address has a form that can be asked; the words do not repeat it.
-fn may_be_asked(url: &str, has_token: bool) -> Result<(), &'static str> {
+pub(super) fn may_be_asked(url: &str, has_token: bool) -> Result<(), &'static str> {
     let Some(scheme) = SCHEMES.into_iter().find(|scheme| url.starts_with(scheme)) else {
         return Err("it begins with https://, http:// or file:///");
     };

@@ -84,6 +84,12 @@ impl HostFile {
         self.config.as_ref().map(|own| own.trust.terraform).unwrap_or_default()
     }
 
+    /// The account that Terraform runs as on fetched code, where the host names one.
+    #[must_use]
+    pub fn run_as(&self) -> Option<&str> {
+        self.config.as_ref()?.trust.run_as.as_deref()
+    }
+
     /// What the file is called in messages.
     #[must_use]
     pub fn name(&self) -> String {
@@ -94,6 +100,7 @@ impl HostFile {
     /// Gives what somebody should hear of.
     pub fn put_into(&self, config: &mut Config) -> Vec<String> {
         let own = self.config.as_ref();
+        config.host_file = (self.path != Path::new(HOST_FILE)).then(|| self.path.clone());
         let mut warnings = Vec::new();
         let not_defined = |what: &str, loss: &str| {
             let file = printable_path(&self.path);
@@ -129,6 +136,9 @@ impl HostFile {
             Some(odoo) => config.odoo.clone_from(odoo),
             None if config.odoo.is_empty() => {}
             None => config.odoo_refused = Some(not_defined("[[odoo]]", "a watcher asks no database")),
+        }
+        if let Some(who) = own.and_then(|own| own.who.clone()) {
+            config.who = Some(who);
         }
         if let Some(serve) = own.and_then(|own| own.serve.clone()) {
             config.serve = Some(serve);
@@ -166,16 +176,32 @@ impl HostFile {
         config.remediations = own.map(|own| own.remediations.clone()).unwrap_or_default();
         config.trust.key = own.and_then(|own| own.trust.key.clone());
         config.trust.report_key = own.and_then(|own| own.trust.report_key.clone());
+        let inventory = own.and_then(|own| own.inventory.clone());
+        if inventory.is_none() && config.inventory.is_some() {
+            warnings.push(not_defined("[inventory]", "its hosts are no targets"));
+        }
+        config.inventory = inventory;
+        config.targets.retain(|_, target| !target.is_of_inventory);
         for (name, target) in own.into_iter().flat_map(|own| &own.targets) {
             config.targets.insert(name.clone(), target.clone());
         }
+        if let Some(own) = own {
+            config.groups.put(&own.groups);
+        }
         warnings
+    }
+
+    /// Whether the host itself says what a target is.
+    #[must_use]
+    pub fn defines(&self, name: &str) -> bool {
+        self.config.as_ref().is_some_and(|own| own.targets.contains_key(name))
     }
 
     /// Why a target may not be watched: the repository alone says what it is.
     #[must_use]
     pub fn forbids(&self, name: &str, target: &Target) -> Option<String> {
-        let is_defined = self.config.as_ref().is_some_and(|own| own.targets.contains_key(name));
+        // The inventory is the host's own wherever a watcher asks one.
+        let is_defined = self.defines(name) || target.is_of_inventory;
         let is_here = target.host.as_deref() == Some("local") && target.terraform.is_none();
         let file = printable_path(&self.path);
         (!is_defined && !is_here).then(|| {

@@ -5,13 +5,17 @@ mod check;
 mod deployment_variables;
 mod desired;
 mod docker;
+mod email;
 mod error;
 mod events;
 mod git_source;
+mod groups;
 pub mod host_file;
+mod inventory;
 mod notify;
 mod odoo;
 mod older_agent;
+mod places;
 pub mod policies;
 mod remediation;
 mod serve;
@@ -20,6 +24,7 @@ mod system;
 mod target;
 mod target_name;
 mod terraform;
+mod who;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -36,9 +41,12 @@ pub use docker::{ContentsConfig, ContentsKind, DockerConfig, DockerMode, LOCKED,
 pub use error::{ConfigError, invalid, misread};
 pub use events::{CategoryOfPaths, ConfigurationItem, EventsConfig, RedisStreams, redis_access};
 pub use git_source::{GitSource, GitWay};
-pub use notify::{Channel, Kept, Notify};
+pub use groups::{GROUP_MARK, GroupError, Groups};
+pub use inventory::InventoryConfig;
+use notify::Recipient;
+pub use notify::{Channel, Email, Kept, MailTls, Notify};
 pub use odoo::{OdooDatabases, OdooServer, WhichDatabases};
-pub use remediation::{Rate, Remediation, RemediationGate, RemedyKind};
+pub use remediation::{Rate, Remediation, RemediationGate, RemedyKind, Repairer};
 pub use serve::{Deployment, Schedule, ServeConfig, TlsFiles};
 pub use serve_file::ServeFile;
 pub(crate) use system::written_by_others;
@@ -46,10 +54,13 @@ pub use system::{Listed, Probe, Probes, is_unit_name};
 pub use target::{Target, TargetDocker};
 pub use target_name::is_target_name;
 pub use terraform::{Init, Terraform, TerraformConfig, Weight, detected, holds_code, is_code};
+pub use who::{CloudTrailConfig, WhoConfig};
 
 use crate::atomic::{LARGEST_TEXT, read_file_within};
+use crate::control::account::is_account_name;
 use crate::model::{Digest, Glob};
 use error::{compile, senseless};
+use places::Places;
 use target::{RawTarget, check_target};
 
 /// Where the configuration lies, relative to the root.
@@ -58,6 +69,8 @@ pub const PATH: &str = "audit/driftlock.toml";
 /// The configuration; every key is optional.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The host's own file, once what it defines was put in, where it is not the usual one.
+    pub host_file: Option<PathBuf>,
     /// `[compose] files`: `None` is detection, an empty list turns the section off.
     pub compose_files: Option<Vec<Glob>>,
     /// `[compose] exclude`.
@@ -88,6 +101,10 @@ pub struct Config {
     pub retention_days: u32,
     /// `[targets.NAME]`.
     pub targets: BTreeMap<String, Target>,
+    /// `[groups]`.
+    pub groups: Groups,
+    /// `[inventory]`, if it is written.
+    pub inventory: Option<InventoryConfig>,
     /// `[notify.NAME]`.
     pub notify: BTreeMap<String, Notify>,
     /// `[trust]`.
@@ -143,6 +160,8 @@ pub struct Trust {
     pub require: bool,
     /// Which fetched code Terraform plans; of the host alone.
     pub terraform: TerraformTrust,
+    /// The account that Terraform runs as on fetched code; of the host alone.
+    pub run_as: Option<String>,
 }
 
 /// Fetched code that Terraform may plan: planning runs programs that the code names.
@@ -154,22 +173,6 @@ pub enum TerraformTrust {
     Signed,
     /// None.
     Never,
-}
-
-/// `[who]`: where it is recorded who changed a file of this machine.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct WhoConfig {
-    /// The directory of auditd's log.
-    pub audit_dir: PathBuf,
-    /// The record of logins.
-    pub wtmp: PathBuf,
-}
-
-impl Default for WhoConfig {
-    fn default() -> Self {
-        Self { audit_dir: PathBuf::from("/var/log/audit"), wtmp: PathBuf::from("/var/log/wtmp") }
-    }
 }
 
 /// `[[env]]`: environment files whose keys are locked.
@@ -207,6 +210,8 @@ struct Raw {
     check: check::Raw,
     runtime: RawRuntime,
     targets: BTreeMap<String, RawTarget>,
+    groups: BTreeMap<String, Vec<String>>,
+    inventory: Option<inventory::RawInventory>,
     notify: BTreeMap<String, toml::Spanned<notify::Raw>>,
     trust: Trust,
     odoo: Vec<odoo::Raw>,
@@ -295,8 +300,23 @@ impl Config {
             parsed.desired.refused = system::written_by_others(&path);
         }
         let config = parsed.with_detected(root);
-        serve::check_targets(&config.deployments, &config.targets)?;
+        config.check_names()?;
         Ok(config)
+    }
+
+    /// Whether a target of this name may be one: it is configured, or an inventory is, which nobody has asked yet.
+    #[must_use]
+    pub fn may_have(&self, name: &str) -> bool {
+        self.targets.contains_key(name) || (self.inventory.is_some() && is_target_name(name))
+    }
+
+    /// Makes sure that groups and deployments name targets that there are; with an inventory that is known once it is read.
+    fn check_names(&self) -> Result<(), ConfigError> {
+        if self.inventory.is_some() {
+            return Ok(());
+        }
+        self.groups.check_members(|name| self.targets.contains_key(name))?;
+        serve::check_targets(&self.deployments, Places { targets: &self.targets, groups: &self.groups })
     }
 
     /// The same of a commit that was fetched: who pushes does not decide what the agent is, and what it looks at.
@@ -325,6 +345,7 @@ impl Config {
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let raw: Raw = toml::from_str(text).map_err(|error| misread(PATH, text, &error))?;
         let list = |key: &str, items: Vec<String>| compile(key, &items, false);
+        let groups = Groups::checked(raw.groups)?;
         let mut targets = BTreeMap::new();
         for (name, target) in raw.targets {
             targets.insert(name.clone(), check_target(&name, target)?);
@@ -335,6 +356,7 @@ impl Config {
         for contents in raw.docker.iter().flat_map(|docker| &docker.contents) {
             contents.check()?;
         }
+        let places = Places { targets: &targets, groups: &groups };
         Ok(Self {
             compose_files: raw.compose.files.map(|items| list("compose.files", items)).transpose()?,
             compose_exclude: list("compose.exclude", raw.compose.exclude)?,
@@ -367,20 +389,28 @@ impl Config {
                 .into_iter()
                 .map(approved::RawApproved::checked)
                 .collect::<Result<_, _>>()?,
-            change_requests: notify::checked(raw.change_requests, &targets, text)?,
-            incidents: notify::checked(raw.incidents, &targets, text)?,
-            notify: notify::checked(raw.notify, &targets, text)?,
+            change_requests: notify::checked(
+                raw.change_requests,
+                Recipient::Tickets("change_requests"),
+                places,
+                text,
+            )?,
+            incidents: notify::checked(raw.incidents, Recipient::Tickets("incidents"), places, text)?,
+            notify: notify::checked(raw.notify, Recipient::Notify, places, text)?,
             events: events::checked(raw.categories, raw.ci, raw.events)?,
             odoo_refused: None,
             serve: raw.serve.map(serve::RawServe::checked).transpose()?,
-            deployments: serve::checked_deployments(raw.deployments)?,
-            desired: desired::checked(raw.desired, raw.commands, &targets)?,
-            odoo: raw.odoo.into_iter().map(|it| it.checked(&targets)).collect::<Result<_, _>>()?,
+            deployments: serve::checked_deployments(raw.deployments, &groups)?,
+            desired: desired::checked(raw.desired, raw.commands, places)?,
+            odoo: raw.odoo.into_iter().map(|it| it.checked(places)).collect::<Result<_, _>>()?,
             targets,
+            groups,
+            inventory: raw.inventory.map(inventory::RawInventory::checked).transpose()?,
             trust: check_trust(raw.trust)?,
             terraform: raw.terraform,
             remediation: raw.remediation.checked()?,
             remediations: remediation::checked_remediations(raw.remediations)?,
+            host_file: None,
             digest: None,
             policies_digest: None,
         })
@@ -391,6 +421,9 @@ impl Trust {
     /// Refuses what only the machine that looks may say: a repository would say it of itself.
     fn check_of_project(&self) -> Result<(), ConfigError> {
         let reason = format!("it counts in the host's own file alone: {}", host_file::HOST_FILE);
+        if self.run_as.is_some() {
+            return Err(senseless("trust.run_as", &reason));
+        }
         match (self.require, self.terraform) {
             (false, TerraformTrust::Signed) => Ok(()),
             (true, _) => Err(senseless("trust.require", &reason)),
@@ -400,6 +433,9 @@ impl Trust {
 }
 
 fn check_trust(trust: Trust) -> Result<Trust, ConfigError> {
+    if let Some(odd) = trust.run_as.as_ref().filter(|name| !is_account_name(name)) {
+        return Err(senseless("trust.run_as", &format!("\"{odd}\" is no name of an account")));
+    }
     let files =
         [("allowed_signers", &trust.allowed_signers), ("key", &trust.key), ("report_key", &trust.report_key)];
     match files.iter().find(|(_, file)| file.as_ref().is_some_and(|file| file.as_os_str().is_empty())) {

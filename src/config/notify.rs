@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lettre::message::Mailbox;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
-use super::{ConfigError, PATH, Target, invalid, is_target_name};
+use super::places::Places;
+use super::{ConfigError, PATH, invalid, is_target_name};
 use crate::model::seconds;
 
 /// How often somebody is reminded of what stays wrong, unless the configuration says otherwise: once a day.
@@ -58,6 +60,8 @@ pub enum Channel {
         /// The program and its arguments; no shell reads them.
         argv: Vec<String>,
     },
+    /// Mails with the report for people.
+    Email(Box<Email>),
 }
 
 impl Channel {
@@ -68,6 +72,45 @@ impl Channel {
             Self::Slack { .. } => "slack",
             Self::Webhook { .. } => "webhook",
             Self::Command { .. } => "command",
+            Self::Email(_) => "email",
+        }
+    }
+}
+
+/// A mail server, and between whom it takes mails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Email {
+    /// Its name or address, without a port.
+    pub server: String,
+    /// The port.
+    pub port: u16,
+    /// How the connection is encrypted.
+    pub tls: MailTls,
+    /// Who writes.
+    pub from: Mailbox,
+    /// Who is written to.
+    pub to: Vec<Mailbox>,
+    /// The user, and where the password is kept.
+    pub login: Option<(String, Kept)>,
+}
+
+/// How the connection to a mail server is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailTls {
+    /// It begins in the clear, and nothing is said before it is encrypted: port 587.
+    StartTls,
+    /// From its first byte: port 465.
+    Implicit,
+    /// Not at all, which only a server of this machine may be spoken to by: port 25.
+    None,
+}
+
+impl MailTls {
+    pub(super) fn usual_port(self) -> u16 {
+        match self {
+            Self::StartTls => 587,
+            Self::Implicit => 465,
+            Self::None => 25,
         }
     }
 }
@@ -117,39 +160,59 @@ pub(super) struct Raw {
     token_env: Option<Spanned<Value>>,
     token_file: Option<Spanned<Value>>,
     command: Option<Spanned<Value>>,
+    pub(super) server: Option<Spanned<Value>>,
+    pub(super) port: Option<Spanned<Value>>,
+    pub(super) tls: Option<Spanned<Value>>,
+    pub(super) from: Option<Spanned<Value>>,
+    pub(super) to: Option<Spanned<Value>>,
+    pub(super) user: Option<Spanned<Value>>,
+    password: Option<Spanned<Value>>,
+    pub(super) password_env: Option<Spanned<Value>>,
+    pub(super) password_file: Option<Spanned<Value>>,
     targets: Option<Spanned<Value>>,
     remind_after: Option<Spanned<Value>>,
     timeout: Option<Spanned<Value>>,
     retry_pause: Option<Spanned<Value>>,
 }
 
-/// Every `[notify.NAME]`, once it makes sense.
+/// What a table names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recipient {
+    /// Somebody who is told of changes: `[notify.NAME]`.
+    Notify,
+    /// What keeps change requests or incidents: a table of that name.
+    Tickets(&'static str),
+}
+
+/// Every table of this name, once it makes sense.
 pub(super) fn checked(
     raw: BTreeMap<String, Spanned<Raw>>,
-    targets: &BTreeMap<String, Target>,
+    recipient: Recipient,
+    places: Places<'_>,
     text: &str,
 ) -> Result<BTreeMap<String, Notify>, ConfigError> {
     let one = |(name, table): (String, Spanned<Raw>)| {
-        let table = Table { name: &name, start: table.span().start, raw: table.get_ref(), text };
-        let notify = table.checked(targets)?;
+        let table = Table { name: &name, recipient, start: table.span().start, raw: table.get_ref(), text };
+        let notify = table.checked(places)?;
         Ok((name, notify))
     };
     raw.into_iter().map(one).collect()
 }
 
 /// One table, and where it stands.
-struct Table<'a> {
+pub(super) struct Table<'a> {
     name: &'a str,
+    recipient: Recipient,
     start: usize,
-    raw: &'a Raw,
+    pub(super) raw: &'a Raw,
     text: &'a str,
 }
 
 /// A key of a table, if it is written.
-type Key<'a> = (&'static str, Option<&'a Spanned<Value>>);
+pub(super) type Key<'a> = (&'static str, Option<&'a Spanned<Value>>);
 
 impl Table<'_> {
-    fn checked(&self, targets: &BTreeMap<String, Target>) -> Result<Notify, ConfigError> {
+    fn checked(&self, places: Places<'_>) -> Result<Notify, ConfigError> {
         if !is_target_name(self.name) {
             let rule =
                 "a name is letters, digits, \".\", \"_\" and \"-\", and neither \"local\" nor \"baseline\"";
@@ -161,7 +224,7 @@ impl Table<'_> {
         let usual = if is_http { ATTEMPT } else { COMMAND };
         Ok(Notify {
             channel,
-            targets: self.targets(targets)?,
+            targets: self.targets(places)?,
             remind_after: self.remind_after()?,
             timeout: self.duration(("timeout", self.raw.timeout.as_ref()), usual, LONGEST)?,
             retry_pause: self.duration(
@@ -173,7 +236,9 @@ impl Table<'_> {
     }
 
     fn refuse_plain_secrets(&self) -> Result<(), ConfigError> {
-        for (key, value) in [("url", self.raw.url.as_ref()), ("token", self.raw.token.as_ref())] {
+        let raw = self.raw;
+        let secrets = [("url", &raw.url), ("token", &raw.token), ("password", &raw.password)];
+        for (key, value) in secrets {
             if let Some(value) = value {
                 let advice = format!(
                     "{key} may not stand here, where it is committed: write {key}_env = \"VARIABLE\" or {key}_file = \"PATH\""
@@ -186,35 +251,43 @@ impl Table<'_> {
 
     fn channel(&self) -> Result<Channel, ConfigError> {
         let raw = self.raw;
-        let kinds = "kind is \"slack\", \"webhook\" or \"command\"";
+        let kinds = match self.recipient {
+            Recipient::Notify => "kind is \"slack\", \"webhook\", \"command\" or \"email\"",
+            Recipient::Tickets(_) => "kind is \"webhook\" or \"command\"",
+        };
         let kind = raw.kind.as_ref().ok_or_else(|| self.wrong(self.start, &format!("{kinds}; write one")))?;
-        let (url_env, url_file) = (("url_env", raw.url_env.as_ref()), ("url_file", raw.url_file.as_ref()));
+        let url = [("url_env", raw.url_env.as_ref()), ("url_file", raw.url_file.as_ref())];
         let tokens = [("token_env", raw.token_env.as_ref()), ("token_file", raw.token_file.as_ref())];
-        let command = ("command", raw.command.as_ref());
+        let command = [("command", raw.command.as_ref())];
+        let mail = self.mail_keys();
         let (kind, at) = (self.text(("kind", Some(kind)))?.unwrap_or_default(), kind.span().start);
         match kind {
             "slack" => {
-                self.refuse(kind, &[tokens[0], tokens[1], command])?;
-                let url = self.kept(url_env, url_file)?.ok_or_else(|| self.wrong(at, NO_URL))?;
+                self.refuse(kind, &[&tokens, &command, &mail])?;
+                let url = self.kept(url[0], url[1])?.ok_or_else(|| self.wrong(at, NO_URL))?;
                 Ok(Channel::Slack { url })
             }
             "webhook" => {
-                self.refuse(kind, &[command])?;
-                let url = self.kept(url_env, url_file)?.ok_or_else(|| self.wrong(at, NO_URL))?;
+                self.refuse(kind, &[&command, &mail])?;
+                let url = self.kept(url[0], url[1])?.ok_or_else(|| self.wrong(at, NO_URL))?;
                 Ok(Channel::Webhook { url, token: self.kept(tokens[0], tokens[1])? })
             }
             "command" => {
                 let pause = ("retry_pause", raw.retry_pause.as_ref());
-                self.refuse(kind, &[url_env, url_file, tokens[0], tokens[1], pause])?;
+                self.refuse(kind, &[&url, &tokens, &[pause], &mail])?;
                 self.argv(at)
+            }
+            "email" if self.recipient == Recipient::Notify => {
+                self.refuse(kind, &[&url, &tokens, &command])?;
+                Ok(Channel::Email(Box::new(self.email(at)?)))
             }
             _ => Err(self.wrong(at, kinds)),
         }
     }
 
     /// Refuses keys that mean nothing for a kind.
-    fn refuse(&self, kind: &str, keys: &[Key<'_>]) -> Result<(), ConfigError> {
-        for (key, value) in keys {
+    fn refuse(&self, kind: &str, keys: &[&[Key<'_>]]) -> Result<(), ConfigError> {
+        for (key, value) in keys.iter().copied().flatten() {
             if let Some(value) = value {
                 let reason = format!("{key} means nothing for kind = \"{kind}\": take it out");
                 return Err(self.wrong(value.span().start, &reason));
@@ -224,7 +297,7 @@ impl Table<'_> {
     }
 
     /// Where a secret is kept: in a variable or in a file, not in both.
-    fn kept(&self, variable: Key<'_>, file: Key<'_>) -> Result<Option<Kept>, ConfigError> {
+    pub(super) fn kept(&self, variable: Key<'_>, file: Key<'_>) -> Result<Option<Kept>, ConfigError> {
         if let ((one, Some(_)), (other, Some(at))) = (variable, file) {
             return Err(self.wrong(at.span().start, &format!("write {one} or {other}, not both")));
         }
@@ -250,16 +323,12 @@ impl Table<'_> {
         argv.map(|argv| Channel::Command { argv }).ok_or_else(|| self.wrong(command.span().start, form))
     }
 
-    fn targets(&self, known: &BTreeMap<String, Target>) -> Result<Option<Vec<String>>, ConfigError> {
+    fn targets(&self, places: Places<'_>) -> Result<Option<Vec<String>>, ConfigError> {
         let Some(value) = &self.raw.targets else { return Ok(None) };
         let wrong = |reason: &str| self.wrong(value.span().start, reason);
         let names = strings(value.get_ref()).filter(|names| !names.is_empty());
         let names = names.ok_or_else(|| wrong("targets is a list of names: targets = [\"local\"]"))?;
-        if let Some(odd) = names.iter().find(|name| *name != "local" && !known.contains_key(*name)) {
-            let known: Vec<&str> = known.keys().map(String::as_str).chain(["local"]).collect();
-            return Err(wrong(&format!("targets: no target \"{odd}\"; there are: {}", known.join(", "))));
-        }
-        Ok(Some(names))
+        places.named(&names).map(Some).map_err(|why| wrong(&format!("targets: {why}")))
     }
 
     fn remind_after(&self) -> Result<Option<i64>, ConfigError> {
@@ -285,21 +354,25 @@ impl Table<'_> {
         found.map(|found| Duration::from_secs(found.unsigned_abs())).ok_or_else(|| self.wrong(at, &reason))
     }
 
-    fn text<'b>(&self, (key, value): Key<'b>) -> Result<Option<&'b str>, ConfigError> {
+    pub(super) fn text<'b>(&self, (key, value): Key<'b>) -> Result<Option<&'b str>, ConfigError> {
         let Some(value) = value else { return Ok(None) };
         let wrong = || self.wrong(value.span().start, &format!("{key} is a text in quotes"));
         value.get_ref().as_str().map(Some).ok_or_else(wrong)
     }
 
-    fn wrong(&self, at: usize, reason: &str) -> ConfigError {
-        invalid(PATH, self.text, at, &format!("notify.{}: {reason}", self.name))
+    pub(super) fn wrong(&self, at: usize, reason: &str) -> ConfigError {
+        let table = match self.recipient {
+            Recipient::Notify => "notify",
+            Recipient::Tickets(table) => table,
+        };
+        invalid(PATH, self.text, at, &format!("{table}.{}: {reason}", self.name))
     }
 }
 
 const NO_URL: &str = "no address: write url_env = \"VARIABLE\" or url_file = \"PATH\"";
 
 /// The texts of a list that holds nothing else.
-fn strings(value: &Value) -> Option<Vec<String>> {
+pub(super) fn strings(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
@@ -339,7 +412,7 @@ mod tests {
             (format!("kind = \"slack\"\nurl_env = \"{secret}\""), 5, "the name of a variable"),
             (format!("kind = \"slack\"\nurl_file = \"{secret}\""), 5, "the path of a file"),
             (format!("kind = \"slack\"\nurl_file = [\"{secret}\"]"), 5, "url_file is a text in quotes"),
-            (format!("kind = \"{secret}\"\nurl_env = \"A\""), 4, "kind is \"slack\", \"webhook\" or"),
+            (format!("kind = \"{secret}\"\nurl_env = \"A\""), 4, "\"webhook\", \"command\" or \"email\""),
             (format!("kind = \"command\"\ncommand = \"curl {secret}\""), 5, "command is a list"),
             (
                 format!("kind = \"slack\"\nurl_env = \"A\"\ntimeout = \"{secret}\""),
@@ -365,6 +438,11 @@ mod tests {
             ("kind = \"slack\"\nurl_env = \"A\"\nremind_after = \"0s\"".to_owned(), 6, "or \"never\""),
             ("kind = \"slack\"\nurl_env = \"A\"\ntimeout = \"31s\"".to_owned(), 6, "\"1s\" to \"30s\""),
             ("kind = \"slack\"\nurl_env = \"A\"\nretry_pause = \"11s\"".to_owned(), 6, "\"1s\" to \"10s\""),
+            (
+                "kind = \"slack\"\nurl_env = \"A\"\nserver = \"a\"".to_owned(),
+                6,
+                "server means nothing for kind",
+            ),
             ("kind = \"slack\"\nurl_evn = \"A\"".to_owned(), 5, "did you mean `url_env`?"),
         ] {
             let error = read(&table).unwrap_err();

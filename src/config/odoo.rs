@@ -1,16 +1,14 @@
 //! `[[odoo]]`: databases of Odoo, whose installed modules are held against those on disk.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{ConfigError, Target, is_target_name, senseless};
+use super::places::Places;
+use super::{ConfigError, senseless};
 
 /// The word for every database.
 const EVERY: &str = "*";
-/// The name of this machine among targets.
-const HERE: &str = "local";
 
 /// One `[[odoo]]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,8 +58,8 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    /// Makes sure that it has sense beside the targets there are.
-    pub(super) fn checked(self, targets: &BTreeMap<String, Target>) -> Result<OdooDatabases, ConfigError> {
+    /// Makes sure that it has sense beside the places there are.
+    pub(super) fn checked(self, places: Places<'_>) -> Result<OdooDatabases, ConfigError> {
         let server = match (self.container, self.url_file) {
             (Some(name), None) if is_container_name(&name) => OdooServer::Container(name),
             (Some(name), None) => {
@@ -79,17 +77,13 @@ impl Raw {
         if self.database.as_ref().is_some_and(|name| name.is_empty() || name.contains('\0')) {
             return Err(senseless("odoo.database", "a database has a name; \"*\" is every one"));
         }
-        let is_known =
-            |name: &&String| *name == HERE || (is_target_name(name) && targets.contains_key(*name));
-        if let Some(name) = self.targets.iter().flatten().find(|name| !is_known(name)) {
-            let reason = format!("\"{name}\" is no target: name one of [targets], or \"{HERE}\"");
-            return Err(senseless("odoo.targets", &reason));
-        }
+        let targets = self.targets.map(|names| places.named(&names)).transpose();
+        let targets = targets.map_err(|reason| senseless("odoo.targets", &reason))?;
         let database = self.database.map(|name| match name.as_str() {
             EVERY => WhichDatabases::Every,
             _ => WhichDatabases::Named(name),
         });
-        Ok(OdooDatabases { server, database, targets: self.targets })
+        Ok(OdooDatabases { server, database, targets })
     }
 }
 

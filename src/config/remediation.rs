@@ -1,10 +1,12 @@
 //! `[remediation]` and `[remediations.NAME]`: what may be repaired without a person, how often, and the programs that repair.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::desired::may_be_asked;
 use super::{ConfigError, compile, is_target_name, senseless};
 use crate::model::{Glob, seconds};
 
@@ -94,15 +96,32 @@ impl Default for RemediationGate {
     }
 }
 
-/// `[remediations.NAME]`: a program that repairs.
+/// `[remediations.NAME]`: a program or a server that repairs.
 #[derive(Debug, Clone)]
 pub struct Remediation {
-    /// The program and its arguments; `{target}` in one stands for the target's name.
-    pub run: Vec<String>,
+    /// What repairs.
+    pub by: Repairer,
     /// The longest that it may take.
     pub timeout: Duration,
-    /// The variables of this process that it gets.
-    pub env: Vec<Glob>,
+}
+
+/// What repairs in place of the undo.
+#[derive(Debug, Clone)]
+pub enum Repairer {
+    /// A program of this machine.
+    Program {
+        /// The program and its arguments; `{target}` in one stands for the target's name.
+        run: Vec<String>,
+        /// The variables of this process that it gets.
+        env: Vec<Glob>,
+    },
+    /// A server that is asked by a POST of JSON.
+    Server {
+        /// The address.
+        url: String,
+        /// The file with the token that it wants.
+        token_file: Option<PathBuf>,
+    },
 }
 
 #[derive(Deserialize, Default)]
@@ -116,10 +135,39 @@ pub(super) struct RawGate {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRemediation {
+    #[serde(default)]
     run: Vec<String>,
+    url: Option<String>,
+    token_file: Option<PathBuf>,
     timeout: Option<String>,
     #[serde(default)]
     env: Vec<String>,
+}
+
+impl RawRemediation {
+    fn repairer(self, key: &str) -> Result<Repairer, ConfigError> {
+        let wrong = |name: &str, why: &str| senseless(&format!("{key}.{name}"), why);
+        let Some(url) = self.url else {
+            if self.token_file.is_some() {
+                return Err(wrong("token_file", "a token is sent to a url, and not to a program"));
+            }
+            let why = why_no_program(&self.run).map_or(Ok(()), |why| Err(wrong("run", &why)));
+            why?;
+            let env = compile(&format!("{key}.env"), &self.env, false)?;
+            return Ok(Repairer::Program { run: self.run, env });
+        };
+        if !self.run.is_empty() {
+            return Err(wrong("url", "it names either run, a program, or url"));
+        }
+        if !self.env.is_empty() {
+            return Err(wrong("env", "a program gets variables, and not a server"));
+        }
+        may_be_asked(&url, true).map_err(|why| wrong("url", why))?;
+        if url.starts_with("file:") {
+            return Err(wrong("url", "it begins with https://"));
+        }
+        Ok(Repairer::Server { url, token_file: self.token_file })
+    }
 }
 
 impl RawGate {
@@ -165,9 +213,6 @@ pub(super) fn checked_remediations(
         if !is_target_name(&name) {
             return Err(senseless(&key, "a name is letters, digits, \".\", \"_\" and \"-\""));
         }
-        if let Some(why) = why_no_program(&raw.run) {
-            return Err(senseless(&format!("{key}.run"), &why));
-        }
         let timeout = match &raw.timeout {
             None => REMEDIATION_TIMEOUT,
             Some(text) => {
@@ -178,8 +223,7 @@ pub(super) fn checked_remediations(
                 })?
             }
         };
-        let env = compile(&format!("{key}.env"), &raw.env, false)?;
-        Ok((name, Remediation { run: raw.run, timeout, env }))
+        Ok((name, Remediation { by: raw.repairer(&key)?, timeout }))
     };
     raw.into_iter().map(check).collect()
 }
@@ -210,10 +254,24 @@ mod tests {
             ("[remediation]\nper_host = \"many\"\n", "remediation.per_host"),
             ("[remediations.fix]\nrun = []\n", "it runs nothing"),
             ("[remediations.fix]\nrun = [\"bin/fix\"]\n", "is relative"),
+            ("[remediations.fix]\n", "it runs nothing"),
+            ("[remediations.fix]\nrun = [\"fix\"]\nurl = \"https://a/\"\n", "either run, a program, or url"),
+            ("[remediations.fix]\nrun = [\"fix\"]\ntoken_file = \"t\"\n", "and not to a program"),
+            ("[remediations.fix]\nurl = \"https://a/\"\nenv = [\"A\"]\n", "and not a server"),
+            ("[remediations.fix]\nurl = \"http://s3cr3t.example.com/\"\n", "unencrypted"),
+            ("[remediations.fix]\nurl = \"file:///s3cr3t\"\n", "remediations.fix.url"),
+            ("[remediations.fix]\nurl = \"ftp://s3cr3t/\"\n", "it begins with"),
             ("[remediations.fix]\nrun = [\"fix\"]\ntimeout = \"2d\"\n", "it is 1s to 1h"),
         ] {
             let error = crate::config::Config::parse(text).unwrap_err().to_string();
-            assert!(error.contains(why), "{text}: {error}");
+            assert!(error.contains(why) && !error.contains("s3cr3t"), "{text}: {error}");
+        }
+        for url in ["https://repairs.example.com/run", "http://127.0.0.1:8080/run", "http://localhost/run"] {
+            let text = format!("[remediations.fix]\nurl = \"{url}\"\n");
+            let config = crate::config::Config::parse(&text).unwrap();
+            assert!(
+                matches!(&config.remediations["fix"].by, Repairer::Server { url: own, .. } if own == url)
+            );
         }
     }
 }

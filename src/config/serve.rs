@@ -10,7 +10,8 @@ use serde::Deserialize;
 
 use super::deployment_variables::DeploymentVariables;
 use super::git_source::{GitSource, RawGitSource};
-use super::{ConfigError, RETENTION_DAYS, Target, is_target_name, senseless};
+use super::places::Places;
+use super::{ConfigError, GROUP_MARK, Groups, RETENTION_DAYS, is_target_name, senseless};
 use crate::control::cron::Cron;
 use crate::model::seconds;
 
@@ -28,8 +29,6 @@ const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 const SHORTEST: i64 = 1;
 /// The longest interval, and the longest time for a run: what is longer is meant otherwise.
 const LONGEST: i64 = 366 * 24 * 60 * 60;
-/// The name of this machine among targets.
-const HERE: &str = "local";
 
 /// `[serve]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -277,7 +276,10 @@ pub(super) fn host(text: &String) -> Result<String, ConfigError> {
 }
 
 /// The deployments, if they make sense.
-pub(super) fn checked_deployments(raw: Vec<RawDeployment>) -> Result<Vec<Deployment>, ConfigError> {
+pub(super) fn checked_deployments(
+    raw: Vec<RawDeployment>,
+    groups: &Groups,
+) -> Result<Vec<Deployment>, ConfigError> {
     let mut names = BTreeSet::new();
     let mut all = Vec::new();
     for deployment in raw {
@@ -286,26 +288,37 @@ pub(super) fn checked_deployments(raw: Vec<RawDeployment>) -> Result<Vec<Deploym
             let reason = format!("\"{}\" stands here a second time", deployment.name);
             return Err(senseless("deployments.name", &reason));
         }
-        all.push(deployment.checked()?);
+        let mut deployment = deployment.checked()?;
+        deployment.expand(groups)?;
+        all.push(deployment);
     }
     Ok(all)
 }
 
 /// Makes sure that each deployment names targets that there are. Those of a fetched commit are known once it is fetched, those
 /// of another project once that is read.
-pub(super) fn check_targets(
-    deployments: &[Deployment],
-    targets: &BTreeMap<String, Target>,
-) -> Result<(), ConfigError> {
-    let own = deployments.iter().filter(|it| it.git.is_none() && it.root.is_none());
-    for deployment in own {
-        let is_unknown = |name: &&String| *name != HERE && !targets.contains_key(*name);
-        if let Some(odd) = deployment.targets.iter().flatten().find(is_unknown) {
-            let reason = format!("\"{odd}\" is no target: name one of [targets], or \"{HERE}\"");
-            return Err(senseless(&format!("deployments.{}.targets", deployment.name), &reason));
+pub(super) fn check_targets(deployments: &[Deployment], places: Places<'_>) -> Result<(), ConfigError> {
+    let mut own = deployments.iter().filter(|it| it.git.is_none() && it.root.is_none());
+    own.try_for_each(|deployment| {
+        let held = places.hold(deployment.targets.iter().flatten());
+        held.map_err(|why| senseless(&format!("deployments.{}.targets", deployment.name), &why))
+    })
+}
+
+impl Deployment {
+    /// Puts the members in place of each group that stands beside it; others may be of the project that it looks at.
+    fn expand(&mut self, groups: &Groups) -> Result<(), ConfigError> {
+        let Some(names) = &self.targets else { return Ok(()) };
+        let is_known = |name: &String| name.strip_prefix(GROUP_MARK).is_none_or(|group| groups.has(group));
+        if !names.iter().all(is_known) {
+            return Ok(());
         }
+        let expanded = groups.expand(names.iter().map(String::as_str));
+        let at = || format!("deployments.{}.targets", self.name);
+        let expanded = expanded.map_err(|error| senseless(&at(), &error.to_string()))?;
+        self.targets = Some(expanded.into_iter().map(str::to_owned).collect());
+        Ok(())
     }
-    Ok(())
 }
 
 impl RawDeployment {

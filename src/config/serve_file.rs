@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Config, ConfigError, older_agent, serve, system};
+use super::{Config, ConfigError, older_agent, system};
 use crate::atomic::{LARGEST_TEXT, read_file_within};
 use crate::model::{Digest, printable_path};
 
@@ -38,8 +38,7 @@ impl ServeFile {
         } else {
             let config = Config::parse(&text).map_err(|error| error.of_file(&shown))?;
             config.trust.check_of_project().map_err(|error| error.of_file(&shown))?;
-            serve::check_targets(&config.deployments, &config.targets)
-                .map_err(|error| error.of_file(&shown))?;
+            config.check_names().map_err(|error| error.of_file(&shown))?;
             (config, Vec::new())
         };
         Ok(Self { config: Config { digest, ..config }, warnings, is_of_older_agent: is_yaml })

@@ -62,6 +62,8 @@ pub struct Target {
     pub facts_max_age: i64,
     /// The Terraform code that describes its infrastructure.
     pub terraform: Option<Terraform>,
+    /// Whether an inventory lists it.
+    pub is_of_inventory: bool,
 }
 
 /// The age at which facts are too old where nothing is configured: a day.
@@ -88,34 +90,31 @@ impl Target {
             facts: None,
             facts_max_age: FACTS_MAX_AGE,
             terraform: Some(terraform),
+            is_of_inventory: false,
         }
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct RawTarget {
-    host: Option<String>,
-    port: Option<u16>,
-    user: Option<String>,
+    pub(super) host: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) user: Option<String>,
     ssh_key: Option<String>,
     known_hosts: Option<String>,
-    #[serde(default)]
     host_keys: Vec<String>,
     root: Option<PathBuf>,
-    #[serde(default)]
     paths: BTreeMap<String, PathBuf>,
     include: Option<Vec<String>>,
-    #[serde(default)]
     files: Vec<String>,
-    #[serde(default)]
     sudo: bool,
     docker: Option<TargetDocker>,
     max_files: Option<u64>,
     time_limit: Option<String>,
     facts: Option<PathBuf>,
     facts_max_age: Option<String>,
-    terraform: Option<terraform::Raw>,
+    pub(super) terraform: Option<terraform::Raw>,
 }
 
 /// Whether a text is a fingerprint as `ssh-keygen -l` prints it.
@@ -126,10 +125,14 @@ pub(super) fn is_fingerprint(text: &str) -> bool {
 
 /// The target that a table describes, if it makes sense.
 pub(super) fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
-    let key = format!("targets.{name}");
+    check_target_at(&format!("targets.{name}"), name, raw)
+}
+
+/// The same of a table that stands elsewhere.
+pub(super) fn check_target_at(key: &str, name: &str, raw: RawTarget) -> Result<Target, ConfigError> {
     if !is_target_name(name) {
         let rule = "a target's name is letters, digits, \".\", \"_\" and \"-\", and neither \"local\" nor \"baseline\"";
-        return Err(senseless(&key, rule));
+        return Err(senseless(key, rule));
     }
     if raw.user.as_ref().is_some_and(|user| !is_user_name(user)) {
         return Err(senseless(
@@ -140,7 +143,7 @@ pub(super) fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigE
     if raw.host.is_none() && raw.terraform.is_none() {
         let reason =
             "missing field `host`; only an environment with terraform = { dir = \"…\" } is no machine";
-        return Err(senseless(&key, reason));
+        return Err(senseless(key, reason));
     }
     if raw.host.as_ref().is_some_and(|host| !Address::new(host).names_server()) {
         let rule = "no password, and no more than [user@]host[:port]: keys alone log in";
@@ -163,7 +166,7 @@ pub(super) fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigE
     let mut places = raw.root.iter().chain(paths.iter().map(|(_, place)| place));
     if let Some(place) = places.find(|place| raw.host.as_deref() != Some("local") && !place.is_absolute()) {
         let reason = format!("\"{}\" is relative; on a server root and paths are absolute", place.display());
-        return Err(senseless(&key, &reason));
+        return Err(senseless(key, &reason));
     }
     if raw.max_files == Some(0) {
         return Err(senseless(
@@ -196,11 +199,12 @@ pub(super) fn check_target(name: &str, raw: RawTarget) -> Result<Target, ConfigE
         include,
         sudo: raw.sudo,
         max_files: raw.max_files,
-        time_limit: raw.time_limit.map(|text| time_limit(&key, &text)).transpose()?,
+        time_limit: raw.time_limit.map(|text| time_limit(key, &text)).transpose()?,
         docker: raw.docker,
         facts: raw.facts,
-        facts_max_age: raw.facts_max_age.map_or(Ok(FACTS_MAX_AGE), |text| facts_max_age(&key, &text))?,
+        facts_max_age: raw.facts_max_age.map_or(Ok(FACTS_MAX_AGE), |text| facts_max_age(key, &text))?,
         terraform: raw.terraform.map(|it| it.checked(&format!("{key}.terraform"))).transpose()?,
+        is_of_inventory: false,
     })
 }
 

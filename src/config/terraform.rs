@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{ConfigError, DeploymentVariables, compile, senseless};
+use crate::control::account::Account;
 use crate::model::{Glob, seconds};
 
 /// The directory whose subdirectories are environments where no target names `terraform`.
@@ -55,6 +56,8 @@ pub struct Terraform {
     pub checks: Weight,
     /// A command that prints what exists, by resource type.
     pub inventory: Vec<String>,
+    /// The account that all of it runs as; `None` is that of this process.
+    pub run_as: Option<Account>,
 }
 
 /// When a directory of code is initialised.
@@ -81,7 +84,7 @@ pub enum Weight {
 }
 
 /// The table as it is written.
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Raw {
     dir: PathBuf,
@@ -106,7 +109,7 @@ pub(super) struct Raw {
 }
 
 /// `lock = false`, or how long is waited.
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(untagged, expecting = "expected false, or how long the lock is waited for, such as \"30s\"")]
 enum RawLock {
     Switch(bool),
@@ -148,6 +151,7 @@ impl Terraform {
             pending: Weight::Fail,
             checks: Weight::Note,
             inventory: Vec::new(),
+            run_as: None,
         }
     }
 }
@@ -193,6 +197,7 @@ impl Raw {
             pending: self.pending,
             checks: self.checks,
             inventory: self.inventory,
+            run_as: None,
         })
     }
 }

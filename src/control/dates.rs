@@ -29,6 +29,11 @@ fn of(time: DateTime<Local>) -> Moment {
     Moment { text: time.to_rfc3339_opts(SecondsFormat::Secs, false), unix: time.timestamp() }
 }
 
+/// The moment of a header `Date` of HTTP (RFC 9110), in seconds since 1970.
+pub(crate) fn of_http(text: &str) -> Option<i64> {
+    DateTime::parse_from_rfc2822(text).ok().map(|date| date.timestamp())
+}
+
 /// Texts that name no end in the future; the text is escaped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadDate {
@@ -68,6 +73,12 @@ mod tests {
         {
             assert_eq!(moment(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_date_of_http_is_read() {
+        assert_eq!(of_http("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(of_http("yesterday"), None);
     }
 
     #[test]

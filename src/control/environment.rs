@@ -130,6 +130,12 @@ pub fn variables_named<'a>(names: &[&'a str]) -> Vec<(&'a str, OsString)> {
     names.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))).collect()
 }
 
+/// The home directory of this user in the list of accounts, whatever `$HOME` says, for a child that gets no variables.
+#[must_use]
+pub fn account_home() -> Option<String> {
+    account()?.into_iter().nth(5)
+}
+
 /// The line of this user in the list of accounts (passwd(5)).
 fn account() -> Option<Vec<String>> {
     let uid = rustix::process::getuid().as_raw().to_string();

@@ -1,5 +1,6 @@
 //! What every long job is handed: environment, events, cancelling, progress, the clock.
 
+pub mod account;
 pub(crate) mod child;
 pub(crate) mod clock;
 pub mod cron;

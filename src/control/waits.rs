@@ -88,6 +88,7 @@ waits! {
     FLEET_TASKS = wait("the next look whether tasks are still in the queue", 2, "those that are lost are put there again");
     FLEET_RESULT = wait("a caller to fetch a result", 60 * 60, "it is removed");
     FLEET_WORKER = wait("a sign of life of a worker", 60, "it counts as gone");
+    FLEET_HOSTS = wait("the hosts of an inventory, before a worker has them listed again", 60, "they are listed again");
     REPORT_AGAIN = wait("more findings that come or go, before another report is written", 10, "it is written");
     METRICS_AGAIN = wait("more events, before the metrics of a watcher are written again", 10, "they are written");
     POLL = wait("a change that no event tells of, where something cannot be watched", 10, "everything is looked at");
@@ -97,6 +98,9 @@ waits! {
     GIT_SERVER_KEY = wait("a git server that shows its host key", 30, "the deployment is an error");
     GIT_FETCH = wait("all that is fetched from a git server", 30 * 60, "the deployment is an error");
     GIT_TREE = wait("the files of a commit, written into a directory", 10 * 60, "the deployment is an error");
+    GIT_PUSH = wait("all that is committed and pushed to a git server", 10 * 60, "the acknowledgements wait; it is tried again");
+    PUSH_SOON = wait("the first new attempt to push acknowledgements", 2, "the attempt; each after it waits twice as long");
+    PUSH_AGAIN = wait("the next attempt, where they cannot be pushed", 10 * 60, "the attempt");
     MIRROR = wait("another process that holds the mirror of a repository", 10, "the deployment is an error");
     HINTED = wait("the next run of a watched deployment because of a hint, after one", 5, "the run");
     TIMETABLE = wait("the next look of the agent at its timetable: clocks are set, machines sleep", 60, "the look");

@@ -24,8 +24,8 @@ const LOCK: &str = ".lock";
 const ENDING: &str = ".jsonl";
 /// How large a file grows before the next is begun.
 const LARGEST: u64 = 16 << 20;
-/// How many events are counted at once.
-const COUNTED_AT_ONCE: usize = 1000;
+/// How many events are read at once.
+const READ_AT_ONCE: usize = 100;
 /// How much of the end of a file holds its last whole line in any case.
 const LONGEST_LINE: u64 = 1 << 20;
 
@@ -238,16 +238,27 @@ pub(crate) fn counts(
     since: i64,
     is_wanted: &dyn Fn(Option<&str>) -> bool,
 ) -> io::Result<EventCounts> {
-    let (dir, mut position, mut counts) = (directory(root), JournalPosition::default(), EventCounts::new());
-    loop {
-        let events = read_some(&dir, &mut position, COUNTED_AT_ONCE)?;
-        if events.is_empty() {
-            return Ok(counts);
-        }
-        let wanted = events.iter().filter(|event| event.detected_at_unix >= since);
-        for event in wanted.filter(|event| is_wanted(event.target.as_deref())) {
+    let mut counts = EventCounts::new();
+    each(root, &mut |event| {
+        if event.detected_at_unix >= since && is_wanted(event.target.as_deref()) {
             *counts.entry(event.event.word()).or_default() += 1;
         }
+    })?;
+    Ok(counts)
+}
+
+/// Gives `take` every event of a project, oldest first; a part of the journal is in memory at a time.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub(crate) fn each(root: &Path, take: &mut dyn FnMut(&Event)) -> io::Result<()> {
+    let (dir, mut position) = (directory(root), JournalPosition::default());
+    loop {
+        let events = read_some(&dir, &mut position, READ_AT_ONCE)?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        events.iter().for_each(&mut *take);
     }
 }
 

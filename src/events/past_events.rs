@@ -3,7 +3,7 @@
 use std::io;
 
 use super::event::Event;
-use super::journal::{self, JournalPosition};
+use super::journal;
 use crate::error::Failure;
 use crate::model::{PastEvent, PastEvents, Report};
 use crate::project::Project;
@@ -12,8 +12,6 @@ use crate::project::Project;
 const SPAN: i64 = 30 * 86_400;
 /// How many of them are shown one by one.
 const SHOWN: usize = 25;
-/// How many are read at once.
-const BATCH: usize = 1000;
 
 /// Puts on reports of a project what its watchers recorded of their places in the thirty days before.
 pub(crate) fn put<'a>(project: &Project, reports: impl IntoIterator<Item = &'a mut Report>) {
@@ -32,21 +30,14 @@ pub(crate) fn put<'a>(project: &Project, reports: impl IntoIterator<Item = &'a m
 }
 
 fn read(project: &Project, reports: &mut [&mut Report]) -> io::Result<()> {
-    let (dir, mut position) = (journal::directory(&project.store_root), JournalPosition::default());
-    loop {
-        let events = journal::read_some(&dir, &mut position, BATCH)?;
-        if events.is_empty() {
-            return Ok(());
-        }
-        for report in &mut *reports {
+    journal::each(&project.store_root, &mut |event| {
+        for report in reports.iter_mut().filter(|report| event.target == report.target) {
             let end = report.started_at_unix.saturating_add_unsigned(report.duration_ms.div_ceil(1000));
-            let days = end.saturating_sub(SPAN)..=end;
-            let its = events.iter().filter(|event| event.target == report.target);
-            for event in its.filter(|event| days.contains(&event.detected_at_unix)) {
+            if (end.saturating_sub(SPAN)..=end).contains(&event.detected_at_unix) {
                 note(&mut report.past_events, event);
             }
         }
-    }
+    })
 }
 
 /// Counts an event, and keeps it as the newest.

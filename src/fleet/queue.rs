@@ -29,7 +29,7 @@ const SWEEPS: &str = "driftlock.fleet.sweep.";
 const RESULTS: &str = "driftlock.fleet.results.";
 /// Older entries that nobody has are left behind, in milliseconds.
 const LEFT_BEHIND: u64 = 2 * 24 * 60 * 60 * 1000;
-/// How many results are read at once: each may be some megabytes.
+/// How many entries are read at once: a result may have some megabytes.
 const BATCH: usize = 16;
 /// How many entries are looked through at once for those whose lease is over.
 const CLAIMS: usize = 1;
@@ -43,8 +43,16 @@ pub(super) struct TakenTask {
     pub(super) sweep: String,
     /// The target's name.
     pub(super) target: String,
-    /// How often it was given to a worker.
-    pub(super) deliveries: usize,
+}
+
+/// What a task is to a worker that has taken it.
+pub(super) enum Standing {
+    /// It has it, and this is how often the task was given to a worker.
+    Held(usize),
+    /// Another one has it, or it is done.
+    Lost,
+    /// Its sweep is over.
+    Over,
 }
 
 /// A result as it lies in its stream.
@@ -133,15 +141,23 @@ impl FleetQueue {
     /// Takes a task: one whose lease is over, else a new one, for which it waits a moment.
     pub(super) fn take(&mut self, worker: &str, lease: Duration) -> Result<Option<TakenTask>, RedisError> {
         if let Some(entry) = self.take_over(worker, lease)? {
-            let deliveries = self.holding(&entry.id)?.map_or(1, |holding| holding.deliveries);
-            return Ok(Some(task(&entry, deliveries)));
+            return Ok(Some(task(&entry)));
         }
         let mut read = cmd("XREADGROUP");
         read.arg("GROUP").arg(GROUP).arg(worker).arg("COUNT").arg(1);
         read.arg("BLOCK").arg(milliseconds(waits::FLEET_BLOCK.most)).arg("STREAMS").arg(TASKS).arg(">");
         let read: Option<StreamReadReply> = read.query(&mut self.connection)?;
         let entry = read.and_then(|read| read.keys.into_iter().flat_map(|key| key.ids).next());
-        Ok(entry.map(|entry| task(&entry, 1)))
+        Ok(entry.as_ref().map(task))
+    }
+
+    /// What a task is to a worker that has taken it.
+    pub(super) fn standing(&mut self, worker: &str, task: &TakenTask) -> Result<Standing, RedisError> {
+        if !self.is_open(&task.sweep)? {
+            return Ok(Standing::Over);
+        }
+        let holding = self.holding(&task.id)?.filter(|holding| holding.worker == worker);
+        Ok(holding.map_or(Standing::Lost, |holding| Standing::Held(holding.deliveries)))
     }
 
     /// Takes an entry over whose lease is over.
@@ -183,16 +199,36 @@ impl FleetQueue {
         claim.query(&mut self.connection)
     }
 
+    /// The tasks that a worker has and whose lease was not renewed for `idle`: their entries, and how often they were given to a
+    /// worker.
+    pub(super) fn neglected(
+        &mut self,
+        worker: &str,
+        idle: Duration,
+    ) -> Result<Vec<(String, usize)>, RedisError> {
+        let mut ask = cmd("XPENDING");
+        ask.arg(TASKS)
+            .arg(GROUP)
+            .arg("IDLE")
+            .arg(milliseconds(idle))
+            .arg("-")
+            .arg("+")
+            .arg(BATCH)
+            .arg(worker);
+        let pending: StreamPendingCountReply = ask.query(&mut self.connection)?;
+        Ok(pending.ids.into_iter().map(|it| (it.id, it.times_delivered)).collect())
+    }
+
     /// Gives a task back at once, as if it had not been taken.
     pub(super) fn give_back(
         &mut self,
         worker: &str,
-        task: &TakenTask,
-        lease: Duration,
+        id: &str,
+        (lease, deliveries): (Duration, usize),
     ) -> Result<(), RedisError> {
         let mut claim = cmd("XCLAIM");
-        claim.arg(TASKS).arg(GROUP).arg(worker).arg(0).arg(&task.id).arg("IDLE").arg(milliseconds(lease));
-        claim.arg("RETRYCOUNT").arg(task.deliveries.saturating_sub(1)).arg("JUSTID");
+        claim.arg(TASKS).arg(GROUP).arg(worker).arg(0).arg(id).arg("IDLE").arg(milliseconds(lease));
+        claim.arg("RETRYCOUNT").arg(deliveries.saturating_sub(1)).arg("JUSTID");
         claim.query(&mut self.connection)
     }
 
@@ -338,9 +374,9 @@ impl FleetQueue {
     }
 }
 
-fn task(entry: &StreamId, deliveries: usize) -> TakenTask {
+fn task(entry: &StreamId) -> TakenTask {
     let text = |key: &str| entry.get::<String>(key).unwrap_or_default();
-    TakenTask { id: entry.id.clone(), sweep: text("sweep"), target: text("target"), deliveries }
+    TakenTask { id: entry.id.clone(), sweep: text("sweep"), target: text("target") }
 }
 
 /// A server whose memory is full makes nothing new; what is there can still be worked on.

@@ -15,7 +15,7 @@ use crate::control::{Events, waits};
 use crate::error::Failure;
 use crate::events::redis::{RedisServer, said};
 use crate::fleet::message::{FORMAT, FleetResult, NAMESPACE, ResultKind};
-use crate::fleet::queue::{FleetQueue, TakenTask, WorkerNote};
+use crate::fleet::queue::{FleetQueue, Standing, TakenTask, WorkerNote};
 use crate::host::Watch;
 use crate::host::ssh::SigningKey;
 use crate::model::{Report, escaped};
@@ -188,13 +188,20 @@ impl FleetWorker<'_> {
         let _ = queue.with(|queue| queue.leave(self.name));
     }
 
-    /// Renews the lease of each task in work, and ends those whose sweep is over.
+    /// Renews the lease of each task in work, ends those whose sweep is over, and gives back those that this worker does not know of:
+    /// a server gave it them and broke off before it said so.
     fn renew(&self, queue: &mut Reconnecting<'_>, flights: &Flights) {
         for (id, sweep) in flights.ids() {
             match queue.with(|queue| queue.renew(self.name, &id).and_then(|()| queue.is_open(&sweep))) {
                 None => return,
                 Some(true) => {}
                 Some(false) => flights.all().get(&id).into_iter().for_each(|flight| flight.watch.cancel()),
+            }
+        }
+        let neglected = queue.with(|queue| queue.neglected(self.name, self.lease / 2)).unwrap_or_default();
+        for (id, deliveries) in neglected {
+            if !flights.all().contains_key(&id) {
+                let _ = queue.with(|queue| queue.give_back(self.name, &id, (self.lease, deliveries)));
             }
         }
     }
@@ -219,23 +226,34 @@ impl FleetWorker<'_> {
             let _ = queue.with(|queue| queue.drop_tasks(&[&task.id]));
             return;
         }
-        match queue.with(|queue| queue.is_open(&task.sweep)) {
-            // Its lease ends, and somebody takes it again.
-            None => return,
-            Some(false) => {
-                let _ = queue.with(|queue| queue.drop_tasks(&[&task.id]));
-                return;
-            }
-            Some(true) => {}
-        }
         let watch = Arc::new(Watch::default());
         flights.all().insert(task.id.clone(), Flight { task: task.clone(), watch: Arc::clone(&watch) });
-        self.look_and_answer(queue, task, &watch);
+        match self.standing(queue, task, &watch) {
+            Some(Standing::Held(deliveries)) => self.look_and_answer(queue, (task, deliveries), &watch),
+            Some(Standing::Over) => drop(queue.with(|queue| queue.drop_tasks(&[&task.id]))),
+            // Where this worker ends, its lease ends, too, and somebody takes it again.
+            Some(Standing::Lost) | None => {}
+        }
         flights.all().remove(&task.id);
     }
 
-    fn look_and_answer(&self, queue: &mut Reconnecting<'_>, task: &TakenTask, watch: &Watch) {
-        let result = if task.deliveries > DEATHS {
+    /// What became of a task since it was taken, however often that must be asked: a server that was away must not cost its lease.
+    /// `None` where the worker, or the sweep, ends meanwhile.
+    fn standing(&self, queue: &mut Reconnecting<'_>, task: &TakenTask, watch: &Watch) -> Option<Standing> {
+        let mut standing = None;
+        while standing.is_none() && !watch.is_cancelled() {
+            standing = queue.with(|queue| queue.standing(self.name, task));
+        }
+        standing
+    }
+
+    fn look_and_answer(
+        &self,
+        queue: &mut Reconnecting<'_>,
+        (task, deliveries): (&TakenTask, usize),
+        watch: &Watch,
+    ) {
+        let result = if deliveries > DEATHS {
             let failure = format!("it is given up: {DEATHS} workers have taken it and given no answer");
             self.result(task, Err(Failure::new(failure)))
         } else {
@@ -248,7 +266,7 @@ impl FleetWorker<'_> {
             self.put_back(queue, task, watch, &result);
         }
         if self.cancel.is_cancelled() {
-            let _ = queue.with(|queue| queue.give_back(self.name, task, self.lease));
+            let _ = queue.with(|queue| queue.give_back(self.name, &task.id, (self.lease, deliveries)));
         } else if watch.is_cancelled() {
             let _ = queue.with(|queue| queue.drop_tasks(&[&task.id]));
         }

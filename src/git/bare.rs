@@ -28,7 +28,7 @@ const KEPT: [&str; 10] = [
 
 /// Settings of the repository alone, whatever the machine's are: nothing is run, nothing is tidied up meanwhile, and no address leads
 /// to another one.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 12] = [
     "core.bare=true",
     "core.splitIndex=false",
     "core.sparseCheckout=false",
@@ -40,6 +40,8 @@ const SETTINGS: [&str; 11] = [
     "gc.auto=0",
     "maintenance.auto=false",
     "checkout.workers=1",
+    // There are none: the hint would stand before what matters.
+    "advice.graftFileDeprecated=false",
 ];
 
 /// A bare repository.
@@ -59,6 +61,17 @@ pub(crate) struct Remote {
     pub(crate) settings: Vec<String>,
     /// Variables: how ssh is started.
     pub(crate) variables: BTreeMap<&'static str, OsString>,
+}
+
+impl Remote {
+    /// Lets a git speak to it: before its command is named.
+    pub(super) fn allow(&self, git: &mut Command) {
+        git.args(["-c", &format!("protocol.{}.allow=always", self.protocol)]);
+        for setting in &self.settings {
+            git.args(["-c", setting]);
+        }
+        git.envs(&self.variables);
+    }
 }
 
 impl BareRepository {
@@ -96,10 +109,7 @@ impl BareRepository {
     /// When the other side does not answer, or refuses, or the time is over.
     pub(crate) fn fetch(&self, from: &Remote, branch: &str, limit: &Limit<'_>) -> Result<(), GitError> {
         let mut git = self.git();
-        git.args(["-c", &format!("protocol.{}.allow=always", from.protocol)]);
-        for setting in &from.settings {
-            git.args(["-c", setting]);
-        }
+        from.allow(&mut git);
         git.args([
             "fetch",
             "--quiet",
@@ -109,7 +119,6 @@ impl BareRepository {
         ]);
         git.args(["--atomic", "--prune", "--force", "--"]).arg(&from.url);
         git.arg(format!("+refs/heads/{branch}:refs/heads/{branch}")).arg("+refs/tags/*:refs/tags/*");
-        git.envs(&from.variables);
         ask("fetch", git, limit).map(drop)
     }
 
@@ -203,7 +212,13 @@ impl BareRepository {
         ask("tidy up", git, limit).map(drop)
     }
 
-    fn git(&self) -> Command {
+    /// Its directory.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A git that works in it.
+    pub(super) fn git(&self) -> Command {
         let mut git = command::git(Path::new("/"), false);
         self.prepare(&mut git);
         git.env("GIT_DIR", &self.dir);
@@ -231,8 +246,18 @@ impl BareRepository {
 
 /// Runs git, and gives what it prints.
 fn ask(what: &'static str, git: Command, limit: &Limit<'_>) -> Result<Vec<u8>, GitError> {
+    ask_about(what, git, &[], limit)
+}
+
+/// The same with an input.
+pub(super) fn ask_about(
+    what: &'static str,
+    git: Command,
+    input: &[u8],
+    limit: &Limit<'_>,
+) -> Result<Vec<u8>, GitError> {
     let mut printed = Vec::new();
-    match run(git, &[], limit, &mut |from| from.read_to_end(&mut printed).map(drop))? {
+    match run(git, input, limit, &mut |from| from.read_to_end(&mut printed).map(drop))? {
         End::Whole => Ok(printed),
         End::Cut => Err(GitError::Interrupted),
         End::Failed(reason) if reason.is_empty() => {

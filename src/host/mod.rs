@@ -25,6 +25,7 @@ mod named_files;
 pub mod postgres;
 mod read;
 mod reasons;
+mod rpm;
 pub mod ssh;
 mod stat_cache;
 mod storage;
@@ -43,7 +44,7 @@ use crate::model::{
 
 pub use crate::control::progress::{Phase, Watch};
 pub use amend::{AmendFault, Executed, Execution, FileChange, FilePlace, Ownership, PlaceDigest, PlaceState};
-pub use ansible::{FactSource, FactsHost, UNTOLD};
+pub use ansible::{AnsibleInventory, FactSource, FactsHost, InventoryError, UNTOLD};
 pub use bytecode::was_left_out;
 pub use compose_names::{COMPOSE_NAMES, is_compose_name, is_detected_compose_file};
 pub use git::GitHost;
@@ -59,7 +60,8 @@ pub use postgres::{
 pub use stat_cache::{CachePolicy, FullScanReason, Remembered, ServerCache, ServerStart, StatCache};
 pub use system::{
     AS_SHIPPED, ASKED_BY, CONFIGURATION, DIVERTED, Facts, HIDDEN, HISTORY, MACHINE, PACKAGE, ProbeQuery,
-    READABLE, ShippedQuery, SystemFacts, SystemQuery, is_forwarder, machine_fact, program_output,
+    READABLE, ShippedQuery, SystemFacts, SystemQuery, inventory_output, is_forwarder, machine_fact,
+    program_output,
 };
 pub use visited::Visitor;
 
@@ -372,6 +374,8 @@ pub struct ContainerQuery {
     pub limited: Limited,
     /// Whether all of the ports that running containers publish are wanted: a list alone may tell less.
     pub ports: bool,
+    /// Whether each container is asked for its state: after it has ended, a list has it as running for a while.
+    pub states: bool,
     /// The clock of this machine: seconds since 1970.
     pub clock: fn() -> i64,
 }
@@ -391,6 +395,7 @@ impl ContainerQuery {
             image: None,
             limited: Limited::default(),
             ports: true,
+            states: false,
             ignores_unnamed: true,
             clock: || 0,
         }

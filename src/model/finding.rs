@@ -399,6 +399,8 @@ pub struct Finding {
     pub held: Vec<Finding>,
     /// The release, or the commit, that a container still runs.
     pub still_runs: Option<String>,
+    /// Of a resource that was changed outside of its code: its id and ARN, by which records name it. A report does not hold them.
+    pub resource_ids: Vec<String>,
 }
 
 impl Finding {
@@ -434,6 +436,7 @@ impl Finding {
             ways_out: Vec::new(),
             notes: Vec::new(),
             held: Vec::new(),
+            resource_ids: Vec::new(),
             still_runs: None,
         }
     }

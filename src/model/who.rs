@@ -9,6 +9,9 @@ pub enum Rung {
     /// A record of the kernel's audit, by inode and time.
     #[serde(rename = "audit record")]
     AuditRecord,
+    /// A record of CloudTrail, by the resource's id and time.
+    #[serde(rename = "cloudtrail record")]
+    CloudTrail,
     /// The only login that overlaps the moment of the change: likely.
     #[serde(rename = "login")]
     Login,
@@ -17,11 +20,11 @@ pub enum Rung {
     Unknown,
 }
 
-/// By whose hand a file changed, as far as there is evidence.
+/// By whose hand a file or a resource changed, as far as there is evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Who {
-    /// The file, from the project's root.
+    /// The file, from the project's root; absent for a resource.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub file: String,
     /// The rung of the ladder of evidence.
@@ -29,7 +32,7 @@ pub struct Who {
     /// The account; absent where none is known, or no login led to the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// In words: account, program, acting account; of an unknown hand the reason.
+    /// In words: account, program, acting account; of a resource identity, event and source address; of an unknown hand the reason.
     pub words: String,
     /// The source of the evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,7 +44,9 @@ impl Who {
     #[must_use]
     pub fn sentence(&self) -> String {
         match (&self.rung, &self.source) {
-            (Rung::AuditRecord, Some(source)) => format!("changed by {} ({source})", self.words),
+            (Rung::AuditRecord | Rung::CloudTrail, Some(source)) => {
+                format!("changed by {} ({source})", self.words)
+            }
             (Rung::Login, Some(source)) => format!("likely changed by {} ({source})", self.words),
             _ => format!("who changed it is unknown: {}", self.words),
         }
@@ -50,6 +55,6 @@ impl Who {
     /// The sentence with the file before it.
     #[must_use]
     pub fn line(&self) -> String {
-        format!("{}: {}", self.file, self.sentence())
+        if self.file.is_empty() { self.sentence() } else { format!("{}: {}", self.file, self.sentence()) }
     }
 }

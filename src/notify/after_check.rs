@@ -153,7 +153,7 @@ pub(crate) fn words(project: &Project, report: &Report) -> MessageContext {
     let absolute = |place: &String| std::path::absolute(place).ok().map(|path| shown(&path));
     MessageContext {
         driftlock: project.driftlock(),
-        can_explain: report.target.as_ref().is_none_or(|name| project.config.targets.contains_key(name)),
+        can_explain: report.target.as_ref().is_none_or(|name| project.config.may_have(name)),
         dir: project.control.environment.working_directory().map(shown).unwrap_or_default(),
         report: report.location.as_ref().and_then(absolute),
     }

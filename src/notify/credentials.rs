@@ -4,12 +4,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::atomic::{LARGEST_TEXT, read_file_within};
-use crate::config::{Channel, Kept};
+use rustls::pki_types::CertificateDer;
+
+use crate::config::{Channel, Email, Kept, MailTls};
 use crate::control::Environment;
 use crate::error::Failure;
 use crate::model::printable_path;
 use crate::model::{Address, in_words, is_address};
-use crate::notify::{Client, Network, Program, Secret, Way, Webhook};
+use crate::notify::{Client, Mailer, Network, Program, Secret, Way, Webhook};
 use crate::project::Project;
 
 /// The way that a channel means, once its secrets are read.
@@ -21,7 +23,17 @@ pub(crate) fn way(project: &Project, channel: &Channel) -> Result<Way, Failure> 
         Channel::Slack { url } => Ok(Way::Slack(client(project, url, None)?)),
         Channel::Webhook { url, token } => Ok(Way::Webhook(client(project, url, token.as_ref())?)),
         Channel::Command { argv } => Ok(Way::Command(Program::new(argv, &project.root))),
+        Channel::Email(email) => Ok(Way::Email(mailer(project, email)?)),
     }
+}
+
+fn mailer(project: &Project, email: &Email) -> Result<Mailer, Failure> {
+    let password = email.login.as_ref().map(|(_, kept)| password(project, kept)).transpose()?;
+    let authorities = match email.tls {
+        MailTls::None => Vec::new(),
+        MailTls::StartTls | MailTls::Implicit => authorities(&project.control.environment)?,
+    };
+    Mailer::new(email.clone(), password, authorities)
 }
 
 /// A failure of what the configuration names, in words that hold no secret.
@@ -131,15 +143,20 @@ fn text(project: &Project, kept: &Kept) -> Result<String, Failure> {
 fn network(address: &Webhook, environment: &Environment) -> Result<Network, Failure> {
     let mut network = Network { proxy: proxy(address, environment).map(Address::new), ..Network::default() };
     if address.is_https {
-        if let Some(file) = set(environment, &["SSL_CERT_FILE"])
-            && rustls_native_certs::load_certs_from_paths(Some(file.as_ref()), None).certs.is_empty()
-        {
-            let file = printable_path(file.as_ref());
-            return Err(bad(format!("no certificate could be read from {file}, which SSL_CERT_FILE names")));
-        }
-        network.authorities = rustls_native_certs::load_native_certs().certs;
+        network.authorities = authorities(environment)?;
     }
     Ok(network)
+}
+
+/// The certificates of the authorities that this machine believes, or those of `SSL_CERT_FILE`.
+fn authorities(environment: &Environment) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    if let Some(file) = set(environment, &["SSL_CERT_FILE"])
+        && rustls_native_certs::load_certs_from_paths(Some(file.as_ref()), None).certs.is_empty()
+    {
+        let file = printable_path(file.as_ref());
+        return Err(bad(format!("no certificate could be read from {file}, which SSL_CERT_FILE names")));
+    }
+    Ok(rustls_native_certs::load_native_certs().certs)
 }
 
 /// The proxy before an address, as curl takes it from the environment.

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::command::Program;
 use super::decide::{Decision, Earlier, Event, Known, LastNotification, NoticeScope, decide};
+use super::email;
 use super::http::{Client, Limit};
 use super::slack::{self, MessageContext};
+use super::smtp::Mailer;
 use super::state::{self, State};
 use super::undelivered::Undelivered;
 use crate::config::Notify;
@@ -57,6 +59,8 @@ pub enum Way {
     Webhook(Client),
     /// The JSON report, on the standard input of a program.
     Command(Program),
+    /// The report for people, in a mail.
+    Email(Mailer),
 }
 
 /// A notification: how it is called, and the way, or why there is none.
@@ -278,6 +282,7 @@ fn through(way: &Way, name: &str, event: Event, news: &News, limit: &Limit) -> R
             let variables = [(VARIABLES[0], word), (VARIABLES[1], name)];
             program.run(&news.json, &variables, limit.attempt.min(limit.left()), &limit.watch)
         }
+        Way::Email(mailer) => mailer.send(&email::text(&news.report, event, &news.words), word, limit),
     }
 }
 

@@ -27,7 +27,9 @@ const ATTEMPTS: u32 = 3;
 /// The longest that a server may ask to be left alone before the next attempt.
 const LONGEST_WAIT: Duration = waits::NOTIFY_RETRY.most;
 /// How often it is looked whether somebody ended the run.
-const TICK: Duration = Duration::from_millis(20);
+pub(super) const TICK: Duration = Duration::from_millis(20);
+/// What to ask of an address of the web where no encryption could be agreed on.
+const IS_HTTPS: &str = "is it https there?";
 
 /// What of this machine connections depend on.
 #[derive(Debug, Clone, Default)]
@@ -48,10 +50,17 @@ pub struct Client {
     who: &'static str,
 }
 
-/// Why nothing was read, in words that name neither the address nor anything that was answered.
-#[derive(Debug, thiserror::Error)]
+/// Why nothing was read or taken, in words that name neither the address nor anything that was answered.
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct FetchError(String);
+
+impl FetchError {
+    /// A reason of somebody else's words, which must hold no secret.
+    pub(crate) fn new(why: String) -> Self {
+        Self(why)
+    }
+}
 
 /// Until when something may be tried.
 #[derive(Debug, Clone)]
@@ -99,7 +108,7 @@ fn answer_of(from: impl Read) -> Vec<u8> {
 }
 
 /// How an attempt ended, where it did not succeed.
-struct Failed {
+pub(super) struct Failed {
     why: String,
     /// Whether another attempt may end differently.
     is_passing: bool,
@@ -107,12 +116,43 @@ struct Failed {
     wait: Option<Duration>,
 }
 
+/// Attempts something until it succeeds, at most so often and so long as `limit` says.
+pub(super) fn tried<T>(
+    limit: &Limit,
+    attempt: impl Fn(Duration) -> Result<T, Failed>,
+) -> Result<T, Undelivered> {
+    let mut pause = limit.pause;
+    let mut number = 1;
+    loop {
+        let failed = match attempt(limit.attempt.min(limit.left())) {
+            Ok(answer) => return Ok(answer),
+            Err(failed) => failed,
+        };
+        let times = if number > 1 { format!(", {number} times") } else { String::new() };
+        let why = format!("{}{times}", failed.why);
+        if !failed.is_passing || number == ATTEMPTS {
+            return Err(Undelivered::new(why));
+        }
+        let wait = failed.wait.unwrap_or(pause);
+        if wait > LONGEST_WAIT {
+            let asked = lasting(i64::try_from(wait.as_secs()).unwrap_or(i64::MAX));
+            return Err(Undelivered::new(format!("{why}, and wants to be left alone for {asked}")));
+        }
+        if wait >= limit.left() {
+            return Err(Undelivered::new(format!("{why}; there was no time left to try again")));
+        }
+        sleep(wait, &limit.watch)?;
+        pause *= 2;
+        number += 1;
+    }
+}
+
 impl Failed {
-    fn for_good(why: impl Into<String>) -> Self {
+    pub(super) fn for_good(why: impl Into<String>) -> Self {
         Self { why: why.into(), is_passing: false, wait: None }
     }
 
-    fn for_now(why: impl Into<String>) -> Self {
+    pub(super) fn for_now(why: impl Into<String>) -> Self {
         Self { why: why.into(), is_passing: true, wait: None }
     }
 }
@@ -192,6 +232,14 @@ impl Client {
         }
     }
 
+    /// Sends `body` once, and waits so long for the answer; `key` makes it one message whoever repeats it.
+    ///
+    /// # Errors
+    /// When no answer came, or it was no success.
+    pub fn post_once(&self, body: &[u8], event: &str, key: &str, time: Duration) -> Result<(), FetchError> {
+        self.attempt(body, (event, Some(key)), time).map(drop).map_err(|failed| FetchError(failed.why))
+    }
+
     /// Sends `body` until it is taken, at most so often and so long as `limit` says.
     pub(super) fn post(&self, body: &[u8], event: &str, limit: &Limit) -> Result<(), Undelivered> {
         self.posted(body, (event, None), limit).map(drop)
@@ -214,29 +262,7 @@ impl Client {
         (event, key): (&str, Option<&str>),
         limit: &Limit,
     ) -> Result<Vec<u8>, Undelivered> {
-        let mut pause = limit.pause;
-        for number in 1..=ATTEMPTS {
-            let failed = match self.attempt(body, (event, key), limit.attempt.min(limit.left())) {
-                Ok(answer) => return Ok(answer),
-                Err(failed) => failed,
-            };
-            let times = if number > 1 { format!(", {number} times") } else { String::new() };
-            let why = format!("{}{times}", failed.why);
-            if !failed.is_passing || number == ATTEMPTS {
-                return Err(Undelivered::new(why));
-            }
-            let wait = failed.wait.unwrap_or(pause);
-            if wait > LONGEST_WAIT {
-                let asked = lasting(i64::try_from(wait.as_secs()).unwrap_or(i64::MAX));
-                return Err(Undelivered::new(format!("{why}, and wants to be left alone for {asked}")));
-            }
-            if wait >= limit.left() {
-                return Err(Undelivered::new(format!("{why}; there was no time left to try again")));
-            }
-            sleep(wait, &limit.watch)?;
-            pause *= 2;
-        }
-        Ok(Vec::new())
+        tried(limit, |time| self.attempt(body, (event, key), time))
     }
 
     fn attempt(
@@ -292,8 +318,8 @@ impl Client {
                 lasting(i64::try_from(time.as_secs().max(1)).unwrap_or(i64::MAX))
             )),
             Error::HostNotFound => Failed::for_now(format!("the host of the {who} is not known")),
-            Error::Io(error) => of_system(error, &who, self.who),
-            Error::Rustls(error) => of_tls(error, self.who),
+            Error::Io(error) => of_system(error, &who, self.who, IS_HTTPS),
+            Error::Rustls(error) => of_tls(error, self.who, IS_HTTPS),
             Error::ConnectProxyFailed(_) => Failed::for_now("the proxy did not let it through"),
             Error::ConnectionFailed => Failed::for_now(format!("the {who} cannot be reached")),
             Error::Protocol(_) | Error::Http(_) | Error::LargeResponseHeader(..) => {
@@ -305,10 +331,11 @@ impl Client {
     }
 }
 
-fn of_system(error: &std::io::Error, who: &str, server: &str) -> Failed {
+/// An error of the system in words; `question` is what to ask where no encryption could be agreed on.
+pub(super) fn of_system(error: &std::io::Error, who: &str, server: &str, question: &str) -> Failed {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     if let Some(tls) = tls {
-        return of_tls(tls, server);
+        return of_tls(tls, server, question);
     }
     match error.kind() {
         std::io::ErrorKind::UnexpectedEof => {
@@ -322,9 +349,10 @@ fn of_system(error: &std::io::Error, who: &str, server: &str) -> Failed {
     }
 }
 
-fn of_tls(error: &rustls::Error, server: &str) -> Failed {
+/// An error of the encryption in words.
+pub(super) fn of_tls(error: &rustls::Error, server: &str, question: &str) -> Failed {
     let rustls::Error::InvalidCertificate(why) = error else {
-        return Failed::for_now("no encrypted connection could be made: is it https there?");
+        return Failed::for_now(format!("no encrypted connection could be made: {question}"));
     };
     let why = match why {
         CertificateError::UnknownIssuer => {

@@ -5,11 +5,14 @@ mod command;
 pub(crate) mod credentials;
 mod decide;
 mod deliver;
+mod email;
 mod http;
 mod secret;
 mod slack;
+mod smtp;
 mod state;
 mod ticket;
+mod title;
 mod undelivered;
 
 pub use command::Program;
@@ -18,4 +21,5 @@ pub use deliver::{Delivery, DeliveryOutcome, News, Outlet, Way, deliver, is_due,
 pub use http::{Client, FetchError, Network};
 pub use secret::{Secret, Webhook};
 pub use slack::MessageContext;
+pub use smtp::Mailer;
 pub(crate) use ticket::Ticket;

@@ -8,11 +8,12 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::decide::Event;
+use super::title::title_of;
 use crate::model::{
-    Cause, CheckResult, Finding, Kind, Report, Status, SubjectSource, Waiver, WayOut, day, escaped, lasting,
-    name_of, printable, quoted_name, time_of_day,
+    Cause, CheckResult, Finding, Kind, Report, Status, SubjectSource, Waiver, WayOut, day, escaped, name_of,
+    printable, quoted_name, time_of_day,
 };
-use crate::report::{cause_heading, cause_subjects, cause_ways, expected_and_found, headline};
+use crate::report::{cause_heading, cause_subjects, cause_ways, expected_and_found};
 
 /// How many findings, and how many checks that could not be carried out, are told of each in a block of its own.
 const LISTED: usize = 12;
@@ -111,35 +112,9 @@ fn resolved(report: &Report) -> Option<String> {
     (!named.is_empty()).then(|| format!("Resolved since the run before: {}{more}", named.join(", ")))
 }
 
-/// One line that says it all.
+/// One line that says it all, as Slack shows it.
 fn title(report: &Report, event: Event) -> String {
-    let place = escaped(report.about().as_bytes());
-    if event == Event::Test {
-        let host = escaped(report.host.as_bytes());
-        return fitted(
-            &format!("TEST of driftlock on {host}: this message arrived, nothing was looked at"),
-            SENTENCE,
-        );
-    }
-    let line = headline(report);
-    // The headline says FAIL of an error, too, as the report does.
-    let line = match (report.status(), line.strip_prefix("FAIL ")) {
-        (Status::Error, Some(rest)) => format!("ERROR {rest}"),
-        _ => line,
-    };
-    let time = |seconds: Option<i64>| seconds.map(|seconds| format!(" for {}", lasting(seconds)));
-    let line = match event {
-        Event::Resolved(after) => {
-            let after = after.map(|seconds| format!(" after {}", lasting(seconds))).unwrap_or_default();
-            format!("Resolved{after}: {line}")
-        }
-        Event::Reminder(since) => {
-            format!("Still {} on {place}{}: {line}", report.status().word(), time(since).unwrap_or_default())
-        }
-        Event::Changed => format!("Changed: {line}"),
-        Event::Failing | Event::Test => line,
-    };
-    fitted(&line, SENTENCE)
+    fitted(&title_of(report, event), SENTENCE)
 }
 
 fn circumstances(report: &Report) -> String {

@@ -52,6 +52,8 @@ impl Ticket<'_> {
                 answer.map(|answer| reference_in(&answer))
             }
             Way::Command(program) => self.run(&program.argv, &program.dir),
+            // The configuration has none of that kind.
+            Way::Email(_) => Err(Undelivered::new("a mail is no change request")),
         };
         sent.map_err(|undelivered| TicketError(undelivered.why))
     }

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use super::approvals;
 use super::automatic::Attempts;
 use super::keep::{self, ReplacedFiles};
-use super::perform::{Apply, Stage, StepFault};
+use super::perform::{Nobody, Others, Stage, StepFault};
 use super::plan::{Chosen, Planning, RemedyItem, RemedyPlan, why_not};
 use super::refusal::RemedyRefusal;
+use super::server::{self, RepairRequest};
 use super::step::{FileStep, RemedyStep};
 use crate::acknowledge::Acknowledgement;
 use crate::audit::examine::{Auditor, BaselineChoice, Examined, Selection};
@@ -20,8 +21,8 @@ use crate::audit::target::Aim;
 use crate::audit::trust_policy::Trusting;
 use crate::baseline::Source;
 use crate::check::BASELINE_SIGNED;
-use crate::config::Remediation;
 use crate::config::policies::{ApprovalBy, Policy};
+use crate::config::{Remediation, Repairer};
 use crate::control::{clock, dates, waits};
 use crate::error::Failure;
 use crate::events::event::{Event, Happened, Scene};
@@ -31,13 +32,14 @@ use crate::events::rules::EventRules;
 use crate::git::{Limit, Repository};
 use crate::host::{FileChange, PlaceState, Watch};
 use crate::model::{
-    Category, Kind, Report, Severity, Status, escaped, name_of, printable_path, quoted, short_id,
+    Address, Category, Kind, Report, Severity, Status, escaped, name_of, printable_path, quoted, short_id,
 };
+use crate::notify::FetchError;
 use crate::project::Project;
 use crate::store::after_run::lock_project;
 use crate::store::lock::Turn;
 use crate::store::pause;
-use crate::terraform::Proposal;
+use crate::terraform::{Proposal, ProposalError};
 
 /// The time between two looks at a container that was just started.
 const TICK: Duration = Duration::from_millis(500);
@@ -231,8 +233,7 @@ impl RemedyJob<'_> {
             let (None, Some(program)) = (&refused, program) else {
                 return Err((named(), refused.unwrap_or(RemedyRefusal::Unreadable)));
             };
-            let argv = program.run.iter().map(|word| word.replace("{target}", &target)).collect();
-            let step = RemedyStep::Run { name: name.to_owned(), argv, timeout: program.timeout };
+            let step = step_of(name, program, &target);
             let category = planning.category(check, finding);
             Ok(RemedyItem { check, finding: finding.clone(), category, steps: vec![step] })
         };
@@ -293,7 +294,9 @@ impl RemedyJob<'_> {
         let target = option("target", self.aim.target.as_deref());
         let with = option("with", self.program);
         let older = if self.older { " --older" } else { "" };
-        format!("driftlock {verb} {}{target}{with}{older}{options}", names.join(" "))
+        let host = self.project.config.host_file.as_deref().map(printable_path);
+        let host = option("host-config", host.as_deref());
+        format!("driftlock {verb} {}{target}{with}{older}{host}{options}", names.join(" "))
     }
 
     /// Whether somebody must have approved the repair of a finding, and who that may not be.
@@ -374,8 +377,7 @@ impl RemedyJob<'_> {
         if files.is_empty() {
             return Ok(());
         }
-        let never = |_: &Proposal| Ok(());
-        match self.stage(prepared, &never).moved(files, watch)? {
+        match self.stage(prepared, &Nobody).moved(files, watch)? {
             None => Ok(()),
             Some((file, fault)) => {
                 let refused = RemedyRefusal::file(&file.path, fault);
@@ -385,24 +387,26 @@ impl RemedyJob<'_> {
     }
 
     fn perform(&self, prepared: &Prepared, watch: &Watch) -> Result<(), StepFault> {
-        // An apply that has begun is not left in the middle because the run is ended: its own deadline holds.
-        let never = Watch::default();
-        let apply = |proposal: &Proposal| infrastructure::apply(self.project, self.aim, proposal, &never);
-        let stage = self.stage(prepared, &apply);
+        let performing = Performing { job: self, plan: &prepared.plan };
+        let stage = self.stage(prepared, &performing);
         prepared.plan.steps().into_iter().try_for_each(|step| stage.carry_out(step, watch))
     }
 
-    fn stage<'s>(&'s self, prepared: &'s Prepared, apply: &'s Apply<'s>) -> Stage<'s> {
+    /// What repairs in place of the undo.
+    fn repairer(&self) -> Option<(&str, &Repairer)> {
+        let name = self.program?;
+        Some((name, &self.project.config.remediations.get(name)?.by))
+    }
+
+    fn stage<'s>(&'s self, prepared: &'s Prepared, others: &'s dyn Others) -> Stage<'s> {
         let Prepared { plan, examined } = prepared;
-        let program: Option<&Remediation> =
-            self.program.and_then(|name| self.project.config.remediations.get(name));
         Stage {
             host: &*examined.host,
             docker: self.aim.docker_command(),
             environment: &self.project.control.environment,
             about: self.about(plan),
-            program,
-            apply,
+            repairer: self.repairer().map(|(_, repairer)| repairer),
+            others,
         }
     }
 
@@ -550,6 +554,41 @@ impl RemedyJob<'_> {
             event.evidence.kept = kept;
         }
         event
+    }
+}
+
+/// What a repair needs beside the host.
+struct Performing<'a> {
+    job: &'a RemedyJob<'a>,
+    plan: &'a RemedyPlan,
+}
+
+impl Others for Performing<'_> {
+    fn apply(&self, proposal: &Proposal) -> Result<(), ProposalError> {
+        // An apply that has begun is not left in the middle because the run is ended: its own deadline holds.
+        infrastructure::apply(self.job.project, self.job.aim, proposal, &Watch::default())
+    }
+
+    fn ask(&self, timeout: Duration) -> Result<(), FetchError> {
+        let Some((name, Repairer::Server { url, token_file })) = self.job.repairer() else { return Ok(()) };
+        let target = self.job.aim.name();
+        let request =
+            RepairRequest { name, target: &target, by: &self.job.by, reason: &self.job.why, plan: self.plan };
+        server::ask(self.job.project, (url, token_file.as_deref()), &request, timeout)
+    }
+}
+
+/// The step of a program or a server of the host's own file.
+fn step_of(name: &str, remediation: &Remediation, target: &str) -> RemedyStep {
+    let (name, timeout) = (name.to_owned(), remediation.timeout);
+    match &remediation.by {
+        Repairer::Program { run, .. } => {
+            let argv = run.iter().map(|word| word.replace("{target}", target)).collect();
+            RemedyStep::Run { name, argv, timeout }
+        }
+        Repairer::Server { url, .. } => {
+            RemedyStep::Ask { name, address: Address::new(url).to_string(), timeout }
+        }
     }
 }
 

@@ -12,4 +12,5 @@ mod perform;
 pub(crate) mod plan;
 mod refusal;
 mod restore;
+mod server;
 mod step;

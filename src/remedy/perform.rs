@@ -2,15 +2,17 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
+use std::time::Duration;
 
 use super::step::{FileStep, RemedyStep};
-use crate::config::Remediation;
+use crate::config::Repairer;
 use crate::control::Environment;
 use crate::control::waits;
 use crate::host::{
     AmendFault, Executed, Execution, FileChange, FilePlace, Host, HostError, PlaceState, Watch, amend,
 };
 use crate::model::{any_match, escaped};
+use crate::notify::FetchError;
 use crate::terraform::{Proposal, ProposalError};
 
 /// Variables that a client of an engine gets.
@@ -52,6 +54,9 @@ pub(super) enum StepFault {
         /// The end of what it said.
         said: String,
     },
+    /// A server did not repair.
+    #[error("{0}")]
+    Server(#[from] FetchError),
     /// Terraform did not apply, or not to its end.
     #[error("terraform apply: {0}")]
     Terraform(#[from] ProposalError),
@@ -68,13 +73,31 @@ pub(super) struct Stage<'a> {
     pub(super) environment: &'a Environment,
     /// The finding of a program, in variables.
     pub(super) about: Vec<(String, OsString)>,
-    pub(super) program: Option<&'a Remediation>,
-    /// Applies a plan of Terraform.
-    pub(super) apply: &'a Apply<'a>,
+    pub(super) repairer: Option<&'a Repairer>,
+    /// What is done by what is no host: Terraform, and servers.
+    pub(super) others: &'a dyn Others,
 }
 
-/// Applies a plan of Terraform.
-pub(super) type Apply<'a> = dyn Fn(&Proposal) -> Result<(), ProposalError> + 'a;
+/// Steps that no host carries out.
+pub(super) trait Others {
+    /// Applies a plan of Terraform.
+    fn apply(&self, proposal: &Proposal) -> Result<(), ProposalError>;
+    /// Asks a server to repair.
+    fn ask(&self, timeout: Duration) -> Result<(), FetchError>;
+}
+
+/// Nobody: for looks that carry nothing out.
+pub(super) struct Nobody;
+
+impl Others for Nobody {
+    fn apply(&self, _: &Proposal) -> Result<(), ProposalError> {
+        Ok(())
+    }
+
+    fn ask(&self, _: Duration) -> Result<(), FetchError> {
+        Ok(())
+    }
+}
 
 impl Stage<'_> {
     /// Carries out one step.
@@ -117,13 +140,18 @@ impl Stage<'_> {
                 let ended = amend::run(&execution)?;
                 succeeded(&argv, &Executed { said: without(&ended.said, &given), ..ended })
             }
-            RemedyStep::Apply { proposal, .. } => Ok((self.apply)(proposal)?),
+            RemedyStep::Ask { timeout, .. } => Ok(self.others.ask(*timeout)?),
+            RemedyStep::Apply { proposal, .. } => Ok(self.others.apply(proposal)?),
         }
     }
 
     /// The variables that the host's own file lets the program have.
     fn given(&self) -> impl Iterator<Item = (String, OsString)> {
-        let is_given = |name: &[u8]| self.program.is_some_and(|it| any_match(&it.env, name));
+        let env = match self.repairer {
+            Some(Repairer::Program { env, .. }) => env.as_slice(),
+            _ => &[],
+        };
+        let is_given = |name: &[u8]| any_match(env, name);
         let given = self.environment.beginning("").filter(move |(name, _)| is_given(name.as_encoded_bytes()));
         given.map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_owned()))
     }

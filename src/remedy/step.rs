@@ -41,6 +41,15 @@ pub(crate) enum RemedyStep {
         /// The longest that it may take.
         timeout: Duration,
     },
+    /// Asks a server of the host's own file to repair.
+    Ask {
+        /// Its name.
+        name: String,
+        /// Its address, as it may be shown.
+        address: String,
+        /// The longest that it may take.
+        timeout: Duration,
+    },
     /// Has Terraform apply a plan of one resource.
     Apply {
         /// The plan, which is removed with this.
@@ -72,7 +81,7 @@ impl RemedyStep {
             Self::Files(_) => RemedyKind::Restore,
             Self::Service { recreates: true, .. } => RemedyKind::Recreate,
             Self::Container { .. } | Self::Service { .. } => RemedyKind::Restart,
-            Self::Run { .. } => RemedyKind::Run,
+            Self::Run { .. } | Self::Ask { .. } => RemedyKind::Run,
             Self::Apply { .. } => RemedyKind::Apply,
         }
     }
@@ -99,6 +108,9 @@ impl RemedyStep {
             Self::Run { name, argv, .. } => {
                 let words: Vec<String> = argv.iter().map(|word| quoted(word)).collect();
                 vec![format!("$ {}   ([remediations.{name}])", escaped(words.join(" ").as_bytes()))]
+            }
+            Self::Ask { name, address, .. } => {
+                vec![format!("POST {address}   ([remediations.{name}])")]
             }
             Self::Apply { proposal, changes } => {
                 let target = quoted(&escaped(proposal.address().as_bytes()));

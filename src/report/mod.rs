@@ -6,6 +6,7 @@ mod fleet;
 mod github;
 pub(crate) mod html;
 pub mod json;
+mod json_lines;
 mod junit;
 mod markdown;
 mod page;
@@ -34,10 +35,18 @@ pub fn expected_and_found(finding: &Finding) -> Option<String> {
 
 use crate::model::{Finding, Report};
 
+/// The report for people as a run keeps it: plain text.
+#[must_use]
+pub fn plain(report: &Report) -> String {
+    let bytes = terminal::Terminal.render(std::slice::from_ref(report), Presentation::KEPT);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// Every format. A new one is a new file and a line here.
 pub const REPORTERS: &[&dyn Reporter] = &[
     &terminal::Terminal,
     &json::Json,
+    &json_lines::JsonLines,
     &junit::Junit,
     &tap::Tap,
     &sarif::Sarif,
@@ -64,11 +73,20 @@ pub struct FormatMeta {
     pub needs_past: bool,
     /// Whether people read its bytes as they are, so that a terminal may obey none of them.
     pub is_plain: bool,
+    /// Whether the bytes of several reports are those of each, one behind the other: then each is told as soon as there is one.
+    pub comes_one_by_one: bool,
 }
 
 impl FormatMeta {
     /// A format of which nothing is said yet.
-    const NONE: Self = Self { id: "", about: "", kept_as: None, needs_past: false, is_plain: false };
+    const NONE: Self = Self {
+        id: "",
+        about: "",
+        kept_as: None,
+        needs_past: false,
+        is_plain: false,
+        comes_one_by_one: false,
+    };
 }
 
 /// Who will read a report that is text.

@@ -85,6 +85,7 @@ impl Section for Inside {
             ignores_unnamed: false,
             limited: Limited::default(),
             ports: false,
+            states: false,
             clock: ask.setting.clock,
         }))
     }

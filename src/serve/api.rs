@@ -107,7 +107,7 @@ pub(crate) fn incidents(
             && is_in(&categories, it.last.category.map(Category::word))
             && is_in(&severities, it.last.severity.map(Severity::word))
             && is_in(&deployments, Some(&it.deployment))
-            && since.is_none_or(|since| it.newest().detected_at_unix >= since)
+            && since.is_none_or(|since| it.newest_at() >= since)
     };
     let board = agent.board();
     let mut found = board.before(after.as_deref()).filter(is_wanted);
@@ -133,7 +133,7 @@ pub(crate) fn follow(agent: &Agent, last: Option<&str>, detail: bool) -> EventFe
     // Held until the reader is one of the audience: what is noted meanwhile is for it.
     let board = agent.board();
     let missed = last.map(|id| board.since(id)).unwrap_or_default();
-    let mut sent = missed.iter().take(LAG).map(|it| StreamEvent::of(&it.deployment, it.newest(), detail));
+    let mut sent = missed.iter().take(LAG).map(|it| StreamEvent::of(&it.deployment, &it.newest(), detail));
     let is_there = sent.all(|event| sender.send(&event).is_ok());
     // Whoever has missed more hears the end of the stream, and comes back for the rest.
     if is_there && missed.len() <= LAG {
@@ -144,10 +144,11 @@ pub(crate) fn follow(agent: &Agent, last: Option<&str>, detail: bool) -> EventFe
 
 /// All deployments.
 pub(crate) fn deployments(agent: &Agent, detail: bool) -> DeploymentList {
-    let (timings, coverage) = (agent.timings(), agent.coverage());
+    let (timings, coverage, publications) = (agent.timings(), agent.coverage(), agent.publications());
     let timing = |name: &str| timings.get(name).copied().unwrap_or_default();
     let view = |(name, state): (&String, &super::state::DeploymentState)| {
-        DeploymentView::of(name, state, timing(name), coverage.get(name), detail)
+        let beside = (coverage.get(name), publications.get(name));
+        DeploymentView::of(name, state, timing(name), beside, detail)
     };
     DeploymentList { deployments: agent.states().iter().map(view).collect() }
 }
@@ -167,8 +168,7 @@ pub(crate) fn report(agent: &Agent, detail: bool) -> WholeReport {
 /// What happened on so many days up to today.
 pub(crate) fn timeline(agent: &Agent, days: Option<u32>) -> Timeline {
     let board = agent.board();
-    let all: Vec<&Incident> = board.before(None).collect();
-    Timeline::of(&all.into_iter(), days.unwrap_or(DAYS), clock::unix())
+    Timeline::of(board.before(None), days.unwrap_or(DAYS), clock::unix())
 }
 
 /// Deployments that are to be looked at.
@@ -282,6 +282,7 @@ pub(crate) fn acknowledge(
     deed.begin()?;
     let written = with_rules(|rules| acknowledge::edit(&store_root, rules, put));
     written.map_err(|error| Refusal::Broken(error.to_string()))?;
+    agent.publish(&known.deployment);
     record(agent, &project, &known)?;
     incident(agent, id, true)
 }

@@ -3,6 +3,7 @@
 //! The journals of the deployments are the store, with what is kept of findings that are open for longer than journals are; this is an
 //! index of both in memory, made anew at each start.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use serde::Serialize;
@@ -64,6 +65,25 @@ impl IncidentStatus {
     }
 }
 
+/// The end of an incident. There are thousands of them, of which hardly any is asked for: the event is kept as JSON.
+#[derive(Debug, Clone)]
+pub(crate) struct IncidentEnd {
+    /// When it was seen to be over: RFC 3339, and seconds since 1970.
+    pub(crate) at: (String, i64),
+    id: String,
+    event: Box<str>,
+}
+
+impl IncidentEnd {
+    fn of(event: &Event) -> Self {
+        Self {
+            at: (event.detected_at.clone(), event.detected_at_unix),
+            id: event.id.clone(),
+            event: serde_json::to_string(event).unwrap_or_default().into_boxed_str(),
+        }
+    }
+}
+
 /// A finding of a deployment, from its first event to its last.
 #[derive(Debug, Clone)]
 pub(crate) struct Incident {
@@ -73,8 +93,8 @@ pub(crate) struct Incident {
     pub(crate) deployment: String,
     /// When it was opened: RFC 3339, and seconds since 1970.
     pub(crate) opened: (String, i64),
-    /// The event that ended it.
-    pub(crate) resolved: Option<Box<Event>>,
+    /// How it ended.
+    pub(crate) resolved: Option<IncidentEnd>,
     /// Its state, as its events tell.
     status: IncidentStatus,
     /// Until when the steps of its repair are approved, in seconds since 1970.
@@ -99,8 +119,18 @@ impl Incident {
     }
 
     /// Its newest event.
-    pub(crate) fn newest(&self) -> &Event {
-        self.resolved.as_deref().unwrap_or(&self.last)
+    pub(crate) fn newest(&self) -> Cow<'_, Event> {
+        let end = self.resolved.as_ref().and_then(|end| serde_json::from_str(&end.event).ok());
+        end.map_or(Cow::Borrowed(&self.last), Cow::Owned)
+    }
+
+    /// When that was seen, in seconds since 1970.
+    pub(crate) fn newest_at(&self) -> i64 {
+        self.resolved.as_ref().map_or(self.last.detected_at_unix, |end| end.at.1)
+    }
+
+    fn newest_id(&self) -> &str {
+        self.resolved.as_ref().map_or(&self.last.id, |end| &end.id)
     }
 }
 
@@ -141,7 +171,7 @@ impl Board {
             incident.approved_until = None;
         }
         if incident.status == IncidentStatus::Resolved {
-            incident.resolved = Some(Box::new(event.clone()));
+            incident.resolved = Some(IncidentEnd::of(event));
             self.open.remove(&place);
         } else {
             incident.last = event.clone();
@@ -259,10 +289,10 @@ impl Board {
         // Events are noted in another order than they happened; what was noted by another process is known by its id alone.
         let is_missed = |it: &&Incident| match behind {
             Some(behind) => it.noted + behind as u64 > self.noted,
-            None => it.newest().id.as_str() > id,
+            None => it.newest_id() > id,
         };
         let mut missed: Vec<&Incident> = self.incidents.iter().filter(is_missed).collect();
-        missed.sort_by(|a, b| (a.noted, &a.newest().id).cmp(&(b.noted, &b.newest().id)));
+        missed.sort_by(|a, b| (a.noted, a.newest_id()).cmp(&(b.noted, b.newest_id())));
         missed
     }
 
@@ -320,7 +350,7 @@ impl Board {
 
     /// Forgets incidents that were over before a moment.
     pub(crate) fn forget_before(&mut self, unix: i64) {
-        let is_old = |it: &Incident| it.resolved.as_ref().is_some_and(|event| event.detected_at_unix < unix);
+        let is_old = |it: &Incident| it.resolved.as_ref().is_some_and(|end| end.at.1 < unix);
         if !self.incidents.iter().any(is_old) {
             return;
         }
@@ -396,6 +426,11 @@ mod tests {
         board.note("erp", &event(Happened::Resolved, "a"));
         board.begin_repair(&first.id);
         assert_eq!(status(&board), IncidentStatus::Resolved);
+        // What came of a repair may be told after the run that has seen the end of the drift.
+        for late in [Happened::Remediated, Happened::Escalated] {
+            board.note("erp", &event(late, "a"));
+        }
+        assert_eq!((status(&board), told(&board).len()), (IncidentStatus::Resolved, 1));
     }
 
     #[test]

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::acknowledgements::with_rules;
-use crate::audit::signed_policies;
 use crate::audit::target::{Aim, Reach};
 use crate::audit::trust_policy::{SignatureDemand, Trusting};
+use crate::audit::{inventory, signed_policies};
 use crate::check::{self, Check};
 use crate::config::host_file::HostFile;
 use crate::config::policies::{self, Policy};
-use crate::config::{Deployment, Target, TerraformTrust, is_target_name};
+use crate::config::{Deployment, GROUP_MARK, Target, TerraformTrust, is_target_name};
+use crate::control::account::Account;
 use crate::control::{Control, waits};
 use crate::error::Failure;
 use crate::host::ssh::{Prompt, Secret};
@@ -54,7 +55,10 @@ impl Prepared {
         }
         if project.store_root != project.root {
             let by_api = with_rules(|rules| acknowledge::load(&project.store_root, rules));
-            all.extend(by_api.map_err(Failure::from)?);
+            // One that was pushed and has come back stands in both.
+            let new: Vec<_> =
+                by_api.map_err(Failure::from)?.into_iter().filter(|it| !all.contains(it)).collect();
+            all.extend(new);
         }
         Ok(all)
     }
@@ -139,9 +143,14 @@ impl Setting {
         for warning in self.host.put_into(&mut project.config) {
             project.control.events.warning(&warning);
         }
+        let defines = |name: &str| self.host.defines(name) || self.targets.all.contains_key(name);
+        inventory::include_beside(&mut project.config, deployment.targets.as_deref(), &defines)?;
         let variables = deployment.terraform_variables(&tree.root)?;
         for terraform in project.config.targets.values_mut().filter_map(|it| it.terraform.as_mut()) {
             terraform.variables.clone_from(&variables);
+        }
+        if tree.commit.is_some() {
+            self.become_other(&mut project)?;
         }
         let aims = self.aims(deployment, &project, tree)?;
         let only = deployment.checks.iter().map(|id| known_check(id)).collect::<Result<_, _>>()?;
@@ -199,6 +208,22 @@ impl Setting {
         Ok(true)
     }
 
+    /// Has Terraform run as the account that the host names.
+    fn become_other(&self, project: &mut Project) -> Result<(), Failure> {
+        let Some(name) = self.host.run_as() else { return Ok(()) };
+        let mut planned =
+            project.config.targets.values_mut().filter_map(|it| it.terraform.as_mut()).peekable();
+        if planned.peek().is_none() {
+            return Ok(());
+        }
+        let account = Account::to_become(name).map_err(|error| {
+            Failure::new(error.to_string())
+                .hint(format!("run_as stands under [trust] of {}", self.host.name()))
+        })?;
+        planned.for_each(|terraform| terraform.run_as = Some(account.clone()));
+        Ok(())
+    }
+
     /// Why a target may not be looked at: nobody whom this machine trusts has defined it.
     fn forbids(&self, name: &str, target: &Target) -> Option<String> {
         let why = self.host.forbids(name, target)?;
@@ -226,7 +251,7 @@ impl Setting {
             prompt: Arc::new(Nobody),
         };
         let names: Vec<&str> = match &deployment.targets {
-            Some(names) => names.iter().map(String::as_str).collect(),
+            Some(names) => project.expand(names)?,
             None if project.config.targets.is_empty() => vec![OWN_TREE],
             None => project.config.targets.keys().map(String::as_str).collect(),
         };
@@ -262,7 +287,8 @@ fn unplanned(target: &str) -> Failure {
 /// The targets that a deployment has looked at before: those it names, and those that have left a report.
 pub(crate) fn known_targets(deployment: &Deployment, store_root: &Path) -> Vec<Option<String>> {
     let target = |name: &String| (name != OWN_TREE).then(|| name.clone());
-    if let Some(names) = &deployment.targets {
+    let are_targets = |names: &&Vec<String>| !names.iter().any(|name| name.starts_with(GROUP_MARK));
+    if let Some(names) = deployment.targets.as_ref().filter(are_targets) {
         names.iter().map(target).collect()
     } else {
         let left = crate::store::runs::targets(store_root).into_iter().filter(|name| is_target_name(name));

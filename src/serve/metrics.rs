@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
+use std::sync::Arc;
 
 use super::agent::Agent;
-use super::state::{BUCKETS, RunResult};
+use super::state::{BUCKETS, DeploymentState, ReportSeries, RunResult};
+use crate::control::held;
 use crate::model::Report;
 use crate::report::{Presentation, REPORTERS};
 
@@ -54,21 +56,34 @@ pub(crate) fn page(agent: &Agent) -> String {
     deployments(&mut page, agent);
     durations(&mut page, agent);
     watching(&mut page, agent);
+    sweeps(&mut page, agent);
+    publications(&mut page, agent);
     events(&mut page, agent);
     page.text
 }
 
 /// The series of the textfile; a deployment stands where a textfile has the project.
 fn of_reports(agent: &Agent) -> String {
-    let mut reports: Vec<Report> = Vec::new();
-    for (name, state) in &*agent.states() {
-        let of_place =
-            |report: &std::sync::Arc<Report>| Report { project: name.clone(), ..Report::clone(report) };
-        reports.extend(state.places.values().map(of_place));
+    let newest: Vec<(String, Arc<Report>)> = {
+        let states = agent.states();
+        let of = |(name, state): (&String, &DeploymentState)| {
+            state.places.values().map(|report| (name.clone(), Arc::clone(report))).collect::<Vec<_>>()
+        };
+        states.iter().flat_map(of).collect()
+    };
+    let mut kept = held(&agent.report_series);
+    if !kept.is_of(&newest) {
+        let named = |(name, report): &(String, Arc<Report>)| Report {
+            project: name.clone(),
+            ..Report::clone(report)
+        };
+        let reports: Vec<Report> = newest.iter().map(named).collect();
+        let format = REPORTERS.iter().find(|it| it.id() == "prometheus");
+        let bytes = format.filter(|_| !reports.is_empty()).map(|it| it.render(&reports, Presentation::KEPT));
+        let text = String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default();
+        *kept = ReportSeries::new(newest, text);
     }
-    let format = REPORTERS.iter().find(|it| it.id() == "prometheus");
-    let bytes = format.filter(|_| !reports.is_empty()).map(|it| it.render(&reports, Presentation::KEPT));
-    String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default()
+    kept.text().to_owned()
 }
 
 fn deployments(page: &mut Page, agent: &Agent) {
@@ -131,6 +146,42 @@ fn watching(page: &mut Page, agent: &Agent) {
     page.family("driftlock_watch_overflows_total", "counter", help, &all, |it| Some(it.overflows));
     let help = "How long the newest run that a hint led to took, from the hint to its end.";
     page.family("driftlock_watch_lag_seconds", "gauge", help, &all, |it| it.lag.map(|lag| lag.as_secs_f64()));
+}
+
+fn sweeps(page: &mut Page, agent: &Agent) {
+    let all = agent.sweeps();
+    if all.is_empty() {
+        return;
+    }
+    let name = "driftlock_fleet_targets";
+    page.head(name, "gauge", "Targets of the last sweep, by result.");
+    for (deployment, it) in &all {
+        for (result, count) in [("PASS", it.pass), ("FAIL", it.fail), ("ERROR", it.error)] {
+            page.sample(name, &[("deployment", deployment), ("result", result)], count);
+        }
+    }
+    let help = "Targets of the last sweep that no result came of; they are among its errors.";
+    page.family("driftlock_fleet_without_result", "gauge", help, &all, |it| Some(it.without_result));
+    let help = "When the last sweep began.";
+    page.family("driftlock_fleet_sweep_timestamp_seconds", "gauge", help, &all, |it| {
+        Some(it.started_at_unix)
+    });
+    let help = "How long the last sweep took.";
+    page.family("driftlock_fleet_sweep_seconds", "gauge", help, &all, |it| Some(it.seconds));
+}
+
+fn publications(page: &mut Page, agent: &Agent) {
+    let all = agent.publications();
+    let name = "driftlock_acknowledgements_waiting";
+    let help = "How many acknowledgements wait to be pushed to the repository.";
+    page.family(name, "gauge", help, &all, |it| Some(it.waiting));
+    let name = "driftlock_acknowledgement_pushes_total";
+    page.head(name, "counter", "Attempts to push acknowledgements, by result, since the agent was started.");
+    for (deployment, it) in &all {
+        for (result, count) in [(RunResult::Pass, it.pushes), (RunResult::Error, it.failures)] {
+            page.sample(name, &[("deployment", deployment), ("result", result.word())], count);
+        }
+    }
 }
 
 fn events(page: &mut Page, agent: &Agent) {

@@ -20,6 +20,10 @@ use crate::host::ssh::Unknown;
 use crate::host::ssh::server_key::{KeyedServer, ServerKeyError, known_hosts_of};
 use crate::model::{escaped, in_words, printable_path, quoted_name, without_secrets};
 
+mod change;
+
+pub(crate) use change::{BranchFile, NewFile};
+
 /// The repository, in the mirror's directory.
 const REPOSITORY: &str = "repository.git";
 /// The address and the branch that it holds.
@@ -132,6 +136,14 @@ pub(crate) enum MirrorError {
         /// The link, from the top of the repository.
         link: PathBuf,
     },
+    /// Programs of the repository would run.
+    #[error(
+        "{url}: nothing is pushed to a directory of this machine: git would run its hooks as the agent's user; name an address with ssh:// or https://"
+    )]
+    HooksHere {
+        /// The repository.
+        url: String,
+    },
     /// There is no project in it.
     #[error("commit {commit}: there is no directory {}; name another one in git.path", escaped(.path.as_os_str().as_bytes()))]
     NoProject {
@@ -167,9 +179,8 @@ impl Mirror {
         source: &GitSource,
         environment: &Environment,
     ) -> Result<Self, MirrorError> {
-        let trees = dir.join(TREES);
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&trees);
-        made.map_err(|error| MirrorError::Disk(trees, error))?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.map_err(|error| MirrorError::Disk(dir.to_owned(), error))?;
         let dir = dir.canonicalize().map_err(|error| MirrorError::Disk(dir.to_owned(), error))?;
         Ok(Self { dir, source: source.clone(), environment: environment.clone() })
     }
@@ -246,9 +257,9 @@ impl Mirror {
     /// When one cannot be removed.
     pub(crate) fn prune(&self, keep: &[&str], cancelled: Cancelled<'_>) -> Result<(), MirrorError> {
         let _held = self.hold()?;
+        let repository = self.repository()?;
         let trees = self.dir.join(TREES);
         let entries = std::fs::read_dir(&trees).map_err(|error| MirrorError::Disk(trees.clone(), error))?;
-        let repository = self.repository()?;
         for entry in entries.flatten() {
             let Ok(name) = entry.file_name().into_string() else { continue };
             let commit = name.strip_suffix(WHOLE).unwrap_or(&name);
@@ -272,7 +283,8 @@ impl Mirror {
         })
     }
 
-    /// The repository; one of another address or branch is replaced, so that neither's commits are taken for the other's.
+    /// The repository, beside the directory of work trees, for whoever holds the mirror; one of another address or branch is replaced, so
+    /// that neither's commits are taken for the other's.
     fn repository(&self) -> Result<BareRepository, MirrorError> {
         let (place, note) = (self.dir.join(REPOSITORY), self.dir.join(SOURCE));
         let source = format!("{}\n{}\n", self.source.url, self.source.branch);
@@ -286,11 +298,12 @@ impl Mirror {
                     _ => {}
                 }
             }
-            let made = DirBuilder::new().mode(0o700).create(self.dir.join(TREES));
-            made.map_err(|error| MirrorError::Disk(self.dir.join(TREES), error))?;
             let written = replace_private_file(&note, source.as_bytes());
             written.map_err(|error| MirrorError::Disk(note, error))?;
         }
+        let trees = self.dir.join(TREES);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&trees);
+        made.map_err(|error| MirrorError::Disk(trees, error))?;
         BareRepository::open(&place).map_err(|error| self.failed(error, &|| false, waits::GIT_SOON))
     }
 

@@ -10,6 +10,7 @@ pub(crate) mod metrics;
 pub(crate) mod mirror;
 pub(crate) mod page;
 pub(crate) mod policies;
+pub(crate) mod publish;
 pub(crate) mod refusal;
 pub(crate) mod repair;
 pub(crate) mod run;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::agent::Agent;
 use super::board::{Incident, IncidentStatus};
+use super::publish::Publication;
 use super::state::{DeploymentState, RunResult};
 use super::views::Timeline;
 use super::watching::WatchCoverage;
@@ -82,7 +83,7 @@ pub(crate) fn page(agent: &Agent, reader: Reader<'_>) -> String {
         it.within(tag, |it| it.put("h1", &headline(result, &open)));
         places(it, agent, &states, reader);
         drift(it, &open, &causes, reader);
-        timeline(it, &Timeline::of(&board.before(None).collect::<Vec<_>>().into_iter(), DAYS, clock::unix()));
+        timeline(it, &Timeline::of(board.before(None), DAYS, clock::unix()));
         over(it, board.before(None).filter(|it| it.resolved.is_some()).take(RECENT));
     });
     page.put("footer", concat!("driftlock ", env!("CARGO_PKG_VERSION")));
@@ -145,10 +146,12 @@ fn hidden(page: &mut Markup, name: &str, value: &str) {
 }
 
 fn places(page: &mut Markup, agent: &Agent, states: &BTreeMap<String, DeploymentState>, reader: Reader<'_>) {
-    let (timings, coverage) = (agent.timings(), agent.coverage());
+    let (timings, coverage, sweeps) = (agent.timings(), agent.coverage(), agent.sweeps());
+    let publications = agent.publications();
     let is_watched = |name: &String| coverage.get(name).is_none_or(|it| it.unwatched.is_empty());
+    let is_pushed = |name: &String| publications.get(name).is_none_or(|it| it.error.is_none());
     let is_quiet = |(name, state): &(&String, &DeploymentState)| {
-        state.verdict() == Some(RunResult::Pass) && is_watched(name)
+        state.verdict() == Some(RunResult::Pass) && is_watched(name) && is_pushed(name)
     };
     let (quiet, loud): (Vec<_>, Vec<_>) = states.iter().partition(is_quiet);
     let row = |it: &mut Markup, (name, state): &(&String, &DeploymentState)| {
@@ -166,9 +169,13 @@ fn places(page: &mut Markup, agent: &Agent, states: &BTreeMap<String, Deployment
                 for report in state.last_known.values() {
                     place(it, name, report, reader, true);
                 }
+                if let Some(sweep) = sweeps.get(*name) {
+                    it.put("p", &format!("Last sweep: {}", sweep.in_words(clock::unix())));
+                }
                 let errors = state.last.iter().flat_map(|last| &last.errors);
                 it.each("p class=why", errors.filter(|_| reader.detail));
                 unwatched(it, coverage.get(*name), reader);
+                unpushed(it, publications.get(*name), reader);
             });
         });
     };
@@ -201,6 +208,16 @@ fn unwatched(page: &mut Markup, coverage: Option<&WatchCoverage>, reader: Reader
     } else {
         page.put("p class=why", "not everything is watched between the runs");
     }
+}
+
+fn unpushed(page: &mut Markup, publication: Option<&Publication>, reader: Reader<'_>) {
+    let Some((it, why)) = publication.and_then(|it| Some((it, it.error.as_ref()?))) else { return };
+    let why = if reader.detail { format!(": {why}") } else { String::new() };
+    let what = match it.waiting {
+        1 => "1 acknowledgement waits".to_owned(),
+        several => format!("{several} acknowledgements wait"),
+    };
+    page.put("p class=why", &format!("{what} to be pushed to {}{why}", it.branch));
 }
 
 fn last_run(state: &DeploymentState) -> String {
@@ -422,11 +439,7 @@ fn over<'a>(page: &mut Markup, incidents: impl Iterator<Item = &'a Incident>) {
                             .or(incident.last.check.as_deref())
                             .unwrap_or_default(),
                     );
-                    let at = incident
-                        .resolved
-                        .as_ref()
-                        .map(|event| event.detected_at.as_str())
-                        .unwrap_or_default();
+                    let at = incident.resolved.as_ref().map(|end| end.at.0.as_str()).unwrap_or_default();
                     it.put("small", &format!(" {}, over at {at}", incident.deployment));
                 });
             }

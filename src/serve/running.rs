@@ -1,4 +1,4 @@
-//! Work of the agent that is under way: runs of deployments, and repairs. Each has a deadline, and something that cancels it.
+//! Work of the agent that is under way: runs of deployments, repairs, and pushes. Each has a deadline, and something that cancels it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub(super) enum Work {
     Run(String),
     /// A repair, or the look at what it would be, by an id of its own.
     Repair(Uuid),
+    /// Pushing what was acknowledged of the deployment of that name.
+    Publication(String),
 }
 
 /// A piece of work.

@@ -87,6 +87,32 @@ impl ReadProject {
     }
 }
 
+/// The text of `/metrics` that was made of some reports, kept for as long as these are the newest: reports do not change.
+#[derive(Default)]
+pub(crate) struct ReportSeries {
+    of: Vec<(String, Arc<Report>)>,
+    text: String,
+}
+
+impl ReportSeries {
+    /// What was made of the reports of deployments.
+    pub(crate) fn new(of: Vec<(String, Arc<Report>)>, text: String) -> Self {
+        Self { of, text }
+    }
+
+    /// Whether it was made of exactly these.
+    pub(crate) fn is_of(&self, newest: &[(String, Arc<Report>)]) -> bool {
+        let mut pairs = self.of.iter().zip(newest);
+        self.of.len() == newest.len()
+            && pairs.all(|(one, other)| one.0 == other.0 && Arc::ptr_eq(&one.1, &other.1))
+    }
+
+    /// The text.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
 /// One deployment, as far as its runs have shown it.
 #[derive(Default)]
 pub(crate) struct DeploymentState {

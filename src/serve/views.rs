@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::board::{Incident, IncidentStatus};
 use super::http::StreamEvent;
+use super::publish::Publication;
 use super::state::{DeploymentState, RunResult};
 use super::watching::WatchCoverage;
 use crate::control::clock;
@@ -40,9 +41,7 @@ impl IncidentView {
         if !detail {
             last = without_values(last);
         }
-        let over = incident.resolved.as_ref();
-        let over = over.map(|event| (event.detected_at.clone(), event.detected_at_unix));
-        let (resolved_at, resolved_at_unix) = over.unzip();
+        let (resolved_at, resolved_at_unix) = incident.resolved.as_ref().map(|end| end.at.clone()).unzip();
         Self {
             deployment: incident.deployment.clone(),
             status: incident.status(),
@@ -148,10 +147,47 @@ pub(crate) struct DeploymentView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(default))]
     watching: Option<WatchingView>,
+    /// How it stands with acknowledgements that are committed to its repository; absent where that is not configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(default))]
+    acknowledgements: Option<PublicationView>,
     /// Places that it has not looked at, as they were when they last were looked at, maybe before the agent was started.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(test, schemars(default))]
     last_known: Vec<PlaceView>,
+}
+
+/// How it stands with acknowledgements that are committed to a repository.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct PublicationView {
+    /// The branch.
+    branch: String,
+    /// How many wait to be pushed: they count all the same.
+    waiting: usize,
+    /// Whether the last attempt failed; it is made again.
+    failing: bool,
+    /// The reason; only with the role `detail`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(default))]
+    error: Option<String>,
+    /// The commit that was pushed last since the agent was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(default))]
+    commit: Option<String>,
+}
+
+impl PublicationView {
+    fn of(publication: &Publication, detail: bool) -> Self {
+        let Publication { branch, waiting, error, commit, .. } = publication;
+        Self {
+            branch: branch.clone(),
+            waiting: *waiting,
+            failing: error.is_some(),
+            error: error.clone().filter(|_| detail),
+            commit: commit.clone(),
+        }
+    }
 }
 
 /// How well a deployment is watched.
@@ -198,7 +234,7 @@ impl DeploymentView {
         name: &str,
         state: &DeploymentState,
         timing: Timing,
-        coverage: Option<&WatchCoverage>,
+        (coverage, publication): (Option<&WatchCoverage>, Option<&Publication>),
         detail: bool,
     ) -> Self {
         let last = state.last.as_ref();
@@ -217,6 +253,7 @@ impl DeploymentView {
             overrun: timing.overrun,
             places: state.places.values().map(|report| PlaceView::of(report, detail)).collect(),
             watching: coverage.map(|coverage| WatchingView::of(coverage, detail)),
+            acknowledgements: publication.map(|it| PublicationView::of(it, detail)),
             last_known: state.last_known.values().map(|report| PlaceView::of(report, detail)).collect(),
         }
     }
@@ -354,27 +391,75 @@ pub(crate) struct TimelineDay {
 
 impl Timeline {
     /// The last days up to now.
-    pub(crate) fn of<'a>(
-        incidents: &(impl Iterator<Item = &'a Incident> + Clone),
-        days: u32,
-        now: i64,
-    ) -> Self {
+    pub(crate) fn of<'a>(incidents: impl Iterator<Item = &'a Incident>, days: u32, now: i64) -> Self {
         const DAY: i64 = 24 * 60 * 60;
         let today = now.div_euclid(DAY);
-        let day = |number: i64| {
-            let (begin, end) = (number * DAY, (number + 1) * DAY);
-            let is_in = |unix: i64| (begin..end).contains(&unix);
-            let over = |it: &Incident| it.resolved.as_ref().map(|event| event.detected_at_unix);
-            TimelineDay {
-                day: clock::utc_text(begin).map(|text| text.chars().take(10).collect()).unwrap_or_default(),
-                detected: incidents.clone().filter(|it| is_in(it.opened.1)).count(),
-                resolved: incidents.clone().filter(|it| over(it).is_some_and(is_in)).count(),
-                open: incidents
-                    .clone()
-                    .filter(|it| it.opened.1 < end && over(it).is_none_or(|unix| unix >= end))
-                    .count(),
+        let first = today - i64::from(days) + 1;
+        let begin = |number: i64| clock::utc_text(number * DAY).unwrap_or_default();
+        let day =
+            |number| TimelineDay { day: begin(number).chars().take(10).collect(), ..TimelineDay::default() };
+        let mut all: Vec<TimelineDay> = (first..=today).map(day).collect();
+        let at = |unix: i64| unix.div_euclid(DAY) - first;
+        // Each incident is looked at once: there may be many of them, and this is asked for often.
+        for it in incidents {
+            let opened = at(it.opened.1);
+            let over = it.resolved.as_ref().map(|end| at(end.at.1));
+            let of = |day: i64| usize::try_from(day).ok();
+            if let Some(day) = of(opened).and_then(|day| all.get_mut(day)) {
+                day.detected += 1;
             }
+            if let Some(day) = over.and_then(of).and_then(|day| all.get_mut(day)) {
+                day.resolved += 1;
+            }
+            let begin = of(opened.max(0)).unwrap_or(0).min(all.len());
+            let end = over.map_or(all.len(), |day| of(day).unwrap_or(0).min(all.len()));
+            all.get_mut(begin..end).into_iter().flatten().for_each(|day| day.open += 1);
+        }
+        Self { days: all }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::event::{Happened, Scene};
+    use crate::events::inbox::HintSource;
+    use crate::serve::board::Board;
+
+    const DAY: i64 = 24 * 60 * 60;
+
+    #[test]
+    fn a_timeline_counts_each_incident_on_the_days_that_it_was_opened_open_and_over() {
+        let now = 20_000 * DAY + 5000;
+        let mut board = Board::default();
+        let mut note = |happened, subject: i64, unix| {
+            let mut event = Event::new(happened, Scene { target: None, trigger: HintSource::Start });
+            (event.check, event.subject) = (Some("compose_hashes".to_owned()), Some(subject.to_string()));
+            event.detected_at_unix = unix;
+            board.note("erp", &event);
         };
-        Self { days: (today - i64::from(days) + 1..=today).map(day).collect() }
+        let spans: Vec<(i64, Option<i64>)> = (0..200)
+            .map(|n| {
+                let begin = now - (n * 7919) % (12 * DAY);
+                (begin, (n % 3 > 0).then(|| now.min(begin + (n * 104_729) % (9 * DAY))))
+            })
+            .collect();
+        for (subject, (begin, end)) in (0..).zip(&spans) {
+            note(Happened::Detected, subject, *begin);
+            if let Some(end) = end {
+                note(Happened::Resolved, subject, *end);
+            }
+        }
+        let days = Timeline::of(board.before(None), 7, now).days;
+        assert_eq!((days.len(), days[6].day.as_str()), (7, "2024-10-04"));
+        for (day, told) in (20_000 - 6..).zip(&days) {
+            let (begin, after) = (day * DAY, (day + 1) * DAY);
+            let is_in = |unix: i64| (begin..after).contains(&unix);
+            let detected = spans.iter().filter(|span| is_in(span.0)).count();
+            let resolved = spans.iter().filter(|span| span.1.is_some_and(is_in)).count();
+            let open =
+                spans.iter().filter(|span| span.0 < after && span.1.is_none_or(|end| end >= after)).count();
+            assert_eq!((told.detected, told.resolved, told.open), (detected, resolved, open), "{}", told.day);
+        }
     }
 }

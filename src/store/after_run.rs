@@ -14,7 +14,7 @@ use crate::store::runs;
 pub(crate) const PATIENCE: usize = 1000;
 
 pub(crate) fn sorted(project: &Project, days: u32, patience: usize) -> std::io::Result<Sorted> {
-    let is_target = |name: &str| project.config.targets.contains_key(name);
+    let is_target = |name: &str| project.config.may_have(name);
     let (first, now) = (clock::stamp_before(days), clock::unix());
     Ask { root: &project.store_root, first: &first, now, patience, is_target: &is_target }.sort()
 }

@@ -3,6 +3,7 @@
 pub(crate) mod after_run;
 pub mod history;
 pub(crate) mod keeper;
+pub(crate) mod last_sweep;
 pub mod lock;
 pub(crate) mod open_run;
 pub(crate) mod outputs;

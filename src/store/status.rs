@@ -14,6 +14,7 @@ use crate::model::{
 };
 use crate::project::Project;
 use crate::report::{headline, json};
+use crate::store::last_sweep::LastSweep;
 use crate::store::runs;
 
 /// One place, and what its newest whole report says.
@@ -93,7 +94,7 @@ impl Standing {
             Err(error) if error.kind() == ErrorKind::NotFound => Err(Unusable::None),
             Err(error) => Err(Unusable::Damaged { file: shown(), why: in_words(&error) }),
         };
-        let is_configured = target.as_ref().is_none_or(|name| project.config.targets.contains_key(name));
+        let is_configured = target.as_ref().is_none_or(|name| project.config.may_have(name));
         Self { target, is_configured, file, newest }
     }
 
@@ -148,6 +149,7 @@ struct Wire<'a> {
     status: &'a str,
     exit_code: u8,
     places: Vec<WirePlace<'a>>,
+    sweep: Option<&'a LastSweep>,
 }
 
 #[derive(Serialize)]
@@ -170,13 +172,14 @@ struct WirePlace<'a> {
 }
 
 /// The same as JSON, schema `driftlock.status/1`.
-pub(crate) fn json(all: &[(Standing, Judgement)]) -> String {
+pub(crate) fn json(all: &[(Standing, Judgement)], sweep: Option<&LastSweep>) -> String {
     let exit = exit_code(all.iter().map(|(_, judgement)| judgement));
     let wire = Wire {
         schema: "driftlock.status/1",
         status: Status::worst(all.iter().map(|(_, judgement)| judgement.status)).word(),
         exit_code: exit.code(),
         places: all.iter().map(|(standing, judgement)| WirePlace::of(standing, judgement)).collect(),
+        sweep,
     };
     shown_json(serde_json::to_string_pretty(&wire).unwrap_or_default()) + "\n"
 }

@@ -72,18 +72,26 @@ pub(super) struct Caller<'a> {
 impl Caller<'_> {
     /// The program in the workspace that is configured.
     pub(super) fn command(&self, arguments: &[&OsStr]) -> Command {
-        let mut command = self.without_workspace(arguments);
+        let mut command = self.bare(arguments);
         if let Some(workspace) = &self.config.workspace {
             command.env("TF_WORKSPACE", workspace);
         }
-        command
+        self.of_account(command)
     }
 
     /// The program before it is known whether that workspace is there: it would make one of its own accord.
     pub(super) fn without_workspace(&self, arguments: &[&OsStr]) -> Command {
+        self.of_account(self.bare(arguments))
+    }
+
+    fn bare(&self, arguments: &[&OsStr]) -> Command {
         let mut command = Command::new(self.program());
         command.args(arguments).current_dir(self.dir).env_clear();
         for name in KEPT {
+            // Directories of this user are none of the other one's.
+            if self.config.run_as.is_some() && name != "PATH" {
+                continue;
+            }
             if let Some(value) = self.environment.non_empty(name) {
                 command.env(name, value);
             }
@@ -91,9 +99,8 @@ impl Caller<'_> {
         for (name, value) in self.given() {
             command.env(name, value);
         }
-        if self.environment.non_empty("TF_PLUGIN_CACHE_DIR").is_none()
-            && let Some(dir) = &self.plugin_cache
-        {
+        let is_set = command.get_envs().any(|(name, _)| name == "TF_PLUGIN_CACHE_DIR");
+        if let Some(dir) = self.plugin_cache.as_ref().filter(|_| !is_set) {
             command.env("TF_PLUGIN_CACHE_DIR", dir);
         }
         let inherited = self.environment.non_empty("TF_DATA_DIR").filter(|_| self.config.init == Init::Never);
@@ -107,6 +114,14 @@ impl Caller<'_> {
         }
         command.envs([("TF_IN_AUTOMATION", "1"), ("TF_INPUT", "0"), ("CHECKPOINT_DISABLE", "1")]);
         command
+    }
+
+    /// The command as the account runs it that is configured.
+    fn of_account(&self, command: Command) -> Command {
+        match &self.config.run_as {
+            Some(account) => account.becoming(&command),
+            None => command,
+        }
     }
 
     /// The program; a path in it is taken from the working directory of whoever runs this, not of the code.

@@ -75,6 +75,19 @@ impl RawChange {
         })
     }
 
+    /// The `id` and `arn` of the old value, those that it has.
+    pub(super) fn identity(&self) -> Vec<String> {
+        #[derive(Deserialize)]
+        struct Identified {
+            id: Option<Value>,
+            arn: Option<Value>,
+        }
+        let read = |raw: &RawValue| serde_json::from_str::<Identified>(raw.get()).ok();
+        let Some(found) = self.before.as_deref().and_then(read) else { return Vec::new() };
+        let texts = [found.arn, found.id].into_iter().flatten();
+        texts.filter_map(|it| it.as_str().filter(|it| !it.is_empty()).map(str::to_owned)).collect()
+    }
+
     /// The `id` of the old value, where it has one.
     pub(super) fn id(&self) -> Option<String> {
         #[derive(Deserialize)]

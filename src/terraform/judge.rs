@@ -78,7 +78,7 @@ pub(super) fn judge_plan(mut plan: Plan, rules: &Rules<'_>) -> Judged {
             Some(key) => format!("{address} (deposed {key})"),
             None => address,
         };
-        judging.resource(&name, resource);
+        judging.identified(resource.ids.clone(), |judging| judging.resource(&name, resource));
     }
     judging.unexpected(plan.ids.as_ref());
     judging.checks(&plan);
@@ -132,8 +132,18 @@ impl Judging<'_> {
         Subject { source: SubjectSource::Plan, key }
     }
 
+    /// Judges by `judge`, and notes by which ids records name what it finds; a secret is none.
+    fn identified(&mut self, mut ids: Vec<String>, judge: impl FnOnce(&mut Self)) {
+        let before = self.judged.findings.len();
+        judge(self);
+        ids.retain(|id| !self.secrets.are_in(id));
+        for finding in self.judged.findings.iter_mut().skip(before) {
+            finding.resource_ids.clone_from(&ids);
+        }
+    }
+
     fn resource(&mut self, name: &str, resource: Resource) {
-        let Resource { kind, drift, change } = resource;
+        let Resource { kind, drift, change, ids: _ } = resource;
         match drift {
             Some(Drift::Deleted) => self.deleted(name, change.as_ref()),
             Some(Drift::Changed(found)) => {

@@ -21,6 +21,7 @@ use super::slots::Slots;
 use super::state_version;
 use crate::atomic::DraftDir;
 use crate::config::{Init, Terraform, holds_code};
+use crate::control::account::Account;
 use crate::control::progress::Watch;
 use crate::control::{Environment as Variables, file_lock};
 use crate::model::{Digest, LeftOut, Unit, escaped, in_words, quoted};
@@ -200,8 +201,10 @@ pub(super) struct Workplace {
     draft: DraftDir,
     /// What the program initialises, unless that is left to the user.
     own: Option<PathBuf>,
-    /// The copy of the code, where that pins no providers.
+    /// The copy of the code, where that pins no providers, or another account works in it.
     copy: Option<PathBuf>,
+    /// Whether the versions of providers are chosen here.
+    is_unpinned: bool,
 }
 
 impl Workplace {
@@ -215,7 +218,7 @@ impl Workplace {
         Caller {
             config: environment.config,
             dir: self.copy.as_deref().unwrap_or(environment.dir),
-            is_unpinned: self.copy.is_some(),
+            is_unpinned: self.is_unpinned,
             data_dir: self.own.clone(),
             plugin_cache: self.own.as_ref().map(|_| self.state.join("plugins")),
             environment: environment.variables,
@@ -238,9 +241,12 @@ impl<'a> Session<'a> {
         let caller = place.caller(self.environment);
         let was_initialised = self.make_ready(&caller, &place, code)?;
         let has_providers = place.own.as_ref().is_some_and(|data| data.join("providers").exists());
-        if let Some(copy) = place.copy.as_ref().filter(|_| has_providers) {
+        if let Some(copy) = place.copy.as_ref().filter(|_| has_providers && place.is_unpinned) {
             self.coverage.push("providers not pinned: the code has no .terraform.lock.hcl".to_owned());
-            let _ = std::fs::copy(copy.join(LOCK), place.state.join(LOCK));
+            // What another account has written may be a link to what it may not read.
+            if caller.config.run_as.is_none() {
+                let _ = std::fs::copy(copy.join(LOCK), place.state.join(LOCK));
+            }
         }
         let file = place.draft.path().join("plan");
         let mut planned = self.plan(&caller, &file);
@@ -284,9 +290,10 @@ impl<'a> Session<'a> {
         caller.note_secrets(&|variable| code.is_plain_variable(variable), &mut self.secrets);
         let mut was_initialised = false;
         if let Some(data) = &place.own {
-            private::make(data).map_err(|error| at(data, error))?;
             let plugins = place.state.join("plugins");
-            private::make(&plugins).map_err(|error| at(&plugins, error))?;
+            for dir in [data, &plugins].into_iter().filter(|_| caller.config.run_as.is_none()) {
+                private::make(dir).map_err(|error| at(dir, error))?;
+            }
             was_initialised = self.initialise(caller, &place.state, caller.config.init == Init::Always)?;
         }
         self.find_workspace(caller)?;
@@ -345,6 +352,9 @@ impl<'a> Session<'a> {
         if !holds_code(dir) {
             return Err(LookError::NoCode(dir.to_owned()));
         }
+        if let Some(account) = &config.run_as {
+            return self.workplace_of(account);
+        }
         let (state, draft) = self.directories()?;
         let own = (config.init != Init::Never).then(|| state.join("data"));
         let is_unpinned = own.is_some() && !dir.join(LOCK).exists();
@@ -354,7 +364,28 @@ impl<'a> Session<'a> {
         if let Some(copy) = &copy {
             let _ = std::fs::copy(state.join(LOCK), copy.join(LOCK));
         }
-        Ok(Workplace { state, draft, own, copy })
+        Ok(Workplace { state, draft, own, copy, is_unpinned })
+    }
+
+    /// The same for another account: it gets a copy of the project, and directories of its own, for this run alone. Nothing is written
+    /// by this process to what the account has got.
+    fn workplace_of(&self, account: &Account) -> Result<Workplace, LookError> {
+        let Environment { dir, root, variables, .. } = *self.environment;
+        let base = private::below_temporary_for_another(variables);
+        let draft = private::draft_for_another(&base).map_err(|error| at(&base, error))?;
+        let state = draft.path().to_owned();
+        let (tree, own) = (state.join("tree"), state.join("data"));
+        let base = if dir.starts_with(root) { root } else { dir };
+        private::copy(base, &tree).map_err(|error| at(&tree, error))?;
+        for made in [&own, &state.join("plugins")] {
+            private::make(made).map_err(|error| at(made, error))?;
+        }
+        for given in [&tree, &own, &state.join("plugins")] {
+            account.own(given).map_err(|error| at(given, error))?;
+        }
+        let copy = Some(dir.strip_prefix(base).map_or_else(|_| tree.clone(), |below| tree.join(below)));
+        let is_unpinned = !dir.join(LOCK).exists();
+        Ok(Workplace { state, draft, own: Some(own), copy, is_unpinned })
     }
 
     /// Refuses a state that a newer minor version of the program wrote, where that lies on this machine. The program reads it
@@ -460,6 +491,9 @@ impl<'a> Session<'a> {
     ) -> Result<(), LookError> {
         let _ = std::fs::remove_file(file);
         private::file(file).map_err(|error| at(file, error))?;
+        if let Some(account) = &caller.config.run_as {
+            account.own(file).map_err(|error| at(file, error))?;
+        }
         let arguments: Vec<&OsStr> = arguments.iter().map(AsRef::as_ref).collect();
         let mut running = self.start(&mut caller.command(&arguments), "plan")?;
         let mut first = None;
@@ -523,6 +557,9 @@ impl<'a> Session<'a> {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(dir).env_clear();
         command.envs(given.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Some(account) = &config.run_as {
+            command = account.becoming(&command);
+        }
         let running = Running::start(&mut command, &config.inventory.join(" "), self.deadline);
         let mut running = running.map_err(LookError::Inventory)?;
         let mut bytes = Vec::new();

@@ -43,6 +43,8 @@ pub(super) struct Resource {
     pub(super) drift: Option<Drift>,
     /// What the apply would do.
     pub(super) change: Option<Planned>,
+    /// Its id and ARN, where it was changed outside.
+    pub(super) ids: Vec<String>,
 }
 
 /// A change that Terraform did not make.
@@ -130,12 +132,14 @@ impl Receive for Receiver<'_> {
             if resource.change.is_marked() {
                 resource.change.parsed()?.note_secrets(&mut self.secrets);
             }
-            self.entry(resource).drift = Some(Drift::Deleted);
+            let entry = self.entry(resource);
+            (entry.drift, entry.ids) = (Some(Drift::Deleted), resource.change.identity());
             return Ok(());
         }
         let differences = self.differences(resource)?;
         if !resource.change.is(&["no-op"]) || !differences.all.is_empty() {
-            self.entry(resource).drift = Some(Drift::Changed(differences));
+            let entry = self.entry(resource);
+            (entry.drift, entry.ids) = (Some(Drift::Changed(differences)), resource.change.identity());
         }
         Ok(())
     }

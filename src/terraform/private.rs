@@ -10,6 +10,10 @@ use crate::atomic::DraftDir;
 
 /// The mode of directories that nobody else may look into.
 const PRIVATE: u32 = 0o700;
+/// The mode of directories that others may go through, and see nothing of.
+const PASSABLE: u32 = 0o711;
+/// What no copy has: git's own files, and what driftlock keeps.
+const LEFT_OUT: [&str; 4] = [".git", ".terraform", "audit/runtime", "audit/state"];
 
 /// Makes a directory that nobody else may look into, with those above it; one that is there becomes private.
 pub(super) fn make(dir: &Path) -> io::Result<()> {
@@ -65,6 +69,37 @@ fn link_all(from: &Path, to: &Path, is_left_out: &dyn Fn(&OsStr) -> bool) -> io:
     Ok(())
 }
 
+/// A directory for one plan that another account works in, removed with everything in it when it is dropped: that account may go
+/// through it, and writes only into what is given to it there.
+pub(super) fn draft_for_another(within: &Path) -> io::Result<DraftDir> {
+    make(within)?;
+    std::fs::set_permissions(within, Permissions::from_mode(PASSABLE))?;
+    let draft = DraftDir::new_in(within)?;
+    std::fs::set_permissions(draft.path(), Permissions::from_mode(PASSABLE))?;
+    Ok(draft)
+}
+
+/// Copies a project to `tree`, links as links; what git keeps of it and what driftlock writes is left out.
+pub(super) fn copy(root: &Path, tree: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(PRIVATE).create(tree)?;
+    for entry in std::fs::read_dir(root)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), tree.join(entry.file_name()));
+        if LEFT_OUT.iter().any(|name| from.ends_with(name)) {
+            continue;
+        }
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy(&from, &to)?;
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(std::fs::read_link(&from)?, &to)?;
+        } else if kind.is_file() {
+            std::fs::copy(&from, &to)?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes an empty file that nobody else may read; who opens it to write keeps its mode.
 pub(super) fn file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
@@ -74,6 +109,11 @@ pub(super) fn file(path: &Path) -> io::Result<File> {
 pub(super) fn below_temporary(environment: &crate::control::Environment) -> PathBuf {
     let dir = environment.non_empty("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
     dir.join(format!("driftlock-terraform-{}", rustix::process::geteuid().as_raw()))
+}
+
+/// That of what another account works in.
+pub(super) fn below_temporary_for_another(environment: &crate::control::Environment) -> PathBuf {
+    below_temporary(environment).with_extension("as")
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! By whose hand a file of this machine changed: a ladder of evidence. Each claim says its rung and its source, and "unknown" is one.
+//! By whose hand a file of this machine or a resource changed: a ladder of evidence. Each claim says its rung and its source, and "unknown" is one.
 
 mod audit_log;
+mod cloudtrail;
 mod logins;
 
 use std::os::unix::fs::MetadataExt as _;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::model::{Rung, Who, escaped};
 use audit_log::AuditLog;
 pub(crate) use audit_log::LONGEST_LOG;
+pub(crate) use cloudtrail::{Trail, TrailSources};
 use logins::LoginRecord;
 
 /// How far the clock of a record and that of a file may differ, in seconds.
@@ -27,7 +29,8 @@ pub(crate) struct WhoSources {
     pub(crate) passwd: PathBuf,
 }
 
-fn unknown(why: impl Into<String>) -> Who {
+/// A claim that nothing tells.
+pub(crate) fn unknown(why: impl Into<String>) -> Who {
     Who { file: String::new(), rung: Rung::Unknown, name: None, words: why.into(), source: None }
 }
 

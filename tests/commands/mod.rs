@@ -20,6 +20,7 @@ mod init_from;
 mod logging;
 mod named_files;
 mod notify;
+mod notify_email;
 mod notify_proxy;
 mod notify_sinks;
 mod pause;

@@ -10,6 +10,8 @@ use serde_json::Value;
 use crate::support::dice::Dice;
 use crate::support::disk::{files_below, temporaries};
 use crate::support::git::{commit_all, git};
+use crate::support::http::{Answer, HttpServer, SECRET};
+use crate::support::journal;
 use crate::support::strace;
 use crate::support::terminal::on_a_terminal;
 use crate::support::{Project, Ran, ended};
@@ -40,16 +42,6 @@ pub(crate) fn tree(project: &Project) -> BTreeMap<PathBuf, (Vec<u8>, u32)> {
         (path.strip_prefix(&root).unwrap_or(&path).to_owned(), (bytes, mode))
     });
     all.filter(|(path, _)| is_theirs(path)).collect()
-}
-
-fn events(project: &Project) -> Vec<Value> {
-    let dir = project.path("audit/state/events");
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    files.retain(|path| path.extension().is_some_and(|it| it == "jsonl"));
-    files.sort();
-    let text: String = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn refused(project: &Project, args: &[&str], why: &str) -> Ran {
@@ -130,7 +122,7 @@ fn what_drifts_is_as_in_the_baseline_again_and_what_was_there_is_kept() {
     );
     assert_eq!(git(&project, &["status", "--porcelain", "--", "audit"]), "");
 
-    let events = events(&project);
+    let events = journal::events(&project.root());
     assert_eq!(events.len(), 5);
     let order = events.iter().find(|event| event["subject"] == "printer").unwrap();
     assert_eq!(
@@ -326,12 +318,101 @@ fn a_program_of_the_host_repairs_and_one_of_the_repository_does_not() {
         "{}",
         ran.out()
     );
-    let last = events(&project).pop().unwrap();
+    let last = journal::events(&project.root()).pop().unwrap();
     assert_eq!(
         (last["event"].as_str(), last["severity"].as_str()),
         (Some("drift.escalated"), Some("critical"))
     );
     assert!(!last.to_string().contains("hunter2"));
+}
+
+/// Starts `remediate` by `[remediations.fix]` at a server, and gives what became of it.
+fn by_server(project: &Project, host: &str) -> Ran {
+    let args = ["remediate", "printer", "--yes", "--with", "fix", "--host-config", host];
+    let ran = project.run(&args);
+    assert!(!(ran.out() + &ran.err()).contains(SECRET), "{}{}", ran.out(), ran.err());
+    ran
+}
+
+#[test]
+fn a_server_of_the_host_is_asked_once_and_what_it_did_is_looked_at() {
+    let project = released(|_| {});
+    let whole = fs::read(project.path(ORDER)).unwrap();
+    let server = HttpServer::start();
+    let token = tempfile::NamedTempFile::new().unwrap();
+    fs::write(token.path(), "t0ken\n").unwrap();
+    let table = format!(
+        "[remediations.fix]\nurl = \"{}\"\ntoken_file = \"{}\"\ntimeout = \"2s\"\n",
+        server.url(),
+        token.path().display()
+    );
+    let (_dir, host) = host_file(&table);
+    let dry = ["remediate", "printer", "--dry-run", "--with", "fix", "--host-config", &host];
+    project.file(ORDER, "by hand\n");
+    let ran = project.run(&dry);
+    let line = format!("POST http://127.0.0.1:{}/…   ([remediations.fix])", server.port());
+    assert!(ran.out().contains(&line) && server.count() == 0, "{}{}", ran.out(), ran.err());
+
+    // What answers otherwise, or not at all, is a failure that is said; nothing is asked twice.
+    for (answer, why) in [
+        (Answer::Status(500), "the server answered 500"),
+        (Answer::Status(403), "the server answered 403: it refuses this address or token"),
+        (
+            Answer::Raw("HTTP/1.1 302 Moved\r\nLocation: /\r\nContent-Length: 0\r\n\r\n".to_owned()),
+            "answered 302: it has moved",
+        ),
+        (Answer::Hang, "the server did not answer within 2 seconds"),
+    ] {
+        server.answer(&[answer]);
+        let ran = by_server(&project, &host);
+        assert_eq!(ran.code(), 2, "{}{}", ran.out(), ran.err());
+        assert!(ran.out().contains("Escalated: addon_hashes/printer: "), "{}", ran.out());
+        assert!(ran.out().contains(why) && ran.out().contains("it is modified as before"), "{}", ran.out());
+        assert_eq!(server.taken().len(), 1);
+    }
+
+    // One that says that it is done is not believed.
+    let ran = by_server(&project, &host);
+    assert_eq!(ran.code(), 2, "{}{}", ran.out(), ran.err());
+    assert!(ran.out().contains("it is modified as before"), "{}", ran.out());
+    let first = server.taken().remove(0);
+
+    // One that does it resolves the finding.
+    server.answer(&[Answer::Late(1000)]);
+    let order = project.path(ORDER);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            crate::support::wait_until(|| server.count() > 0);
+            fs::write(&order, &whole).unwrap();
+        });
+        let ran = by_server(&project, &host);
+        assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
+    });
+    let second = server.taken().remove(0);
+    assert_ne!(
+        first.headers["idempotency-key"], second.headers["idempotency-key"],
+        "each is a repair of its own"
+    );
+    assert_eq!(second.headers["authorization"], "Bearer t0ken");
+    assert_eq!(second.headers["driftlock-event"], "drift.remediate");
+    let body = second.json();
+    assert_eq!((&body["remediation"], &body["target"]), (&"fix".into(), &"local".into()));
+    assert_eq!(body["reason"], "driftlock remediate");
+    let finding = &body["findings"][0];
+    assert_eq!((&finding["subject"], &finding["kind"]), (&"addon_hashes/printer".into(), &"modified".into()));
+    assert_eq!(finding["fingerprint"].as_str().unwrap().len(), 64);
+    let step = finding["steps"][0].as_str().unwrap();
+    assert!(step.contains("git") && step.contains("printer"), "{step}");
+    let last = journal::events(&project.root()).pop().unwrap();
+    assert_eq!(last["event"], "drift.remediated");
+    assert!(!last.to_string().contains(SECRET) && last["evidence"]["steps"][0] == line.as_str(), "{last}");
+
+    // Others must not read the token, and nobody is asked with one that they may.
+    project.file(ORDER, "by hand\n");
+    fs::set_permissions(token.path(), fs::Permissions::from_mode(0o644)).unwrap();
+    let ran = by_server(&project, &host);
+    assert!(ran.code() == 2 && ran.out().contains("others may read "), "{}{}", ran.out(), ran.err());
+    assert_eq!(server.count(), 0);
 }
 
 #[test]
@@ -454,8 +535,27 @@ fn a_repair_that_is_killed_leaves_each_file_old_or_repaired() {
     assert!(killed >= trials / 2, "only {killed} of {trials} were killed");
 }
 
+/// Starts a repair and kills it at some moment; gives whether that came in time. Each file is the old or the repaired one then.
+fn killed_at_some_moment(
+    project: &Project,
+    dice: &mut Dice,
+    before: &BTreeMap<PathBuf, (Vec<u8>, u32)>,
+) -> bool {
+    let drifted = tree(project);
+    let mut child = project.spawn(&["remediate", "**", "--yes"]);
+    std::thread::sleep(std::time::Duration::from_millis(dice.roll(400) as u64));
+    let _ = child.kill();
+    let killed = ended(child).code() == -1;
+    let is_temporary = |path: &Path| path.to_string_lossy().contains("/.driftlock-tmp-");
+    for (path, found) in tree(project).into_iter().filter(|(path, _)| !is_temporary(path)) {
+        let is_whole = before.get(&path) == Some(&found) || drifted.get(&path) == Some(&found);
+        assert!(is_whole, "{}", path.display());
+    }
+    killed
+}
+
 #[test]
-fn drift_at_random_is_repaired_and_nothing_else_is_changed() {
+fn drift_at_random_is_repaired_also_after_a_kill_and_nothing_else_is_changed() {
     let project = released(|project| {
         for module in 0..4 {
             for file in ["__manifest__.py", "models/a.py", "models/b/c.py", "static/x y.js"] {
@@ -468,6 +568,7 @@ fn drift_at_random_is_repaired_and_nothing_else_is_changed() {
     println!("seed {seed}");
     let mut dice = Dice(seed);
     let before = tree(&project);
+    let (mut repaired, mut killed) = (0, 0);
     for _ in 0..crate::support::rounds(12) {
         let paths: Vec<PathBuf> = before.keys().cloned().collect();
         for _ in 0..=dice.roll(6) {
@@ -493,9 +594,17 @@ fn drift_at_random_is_repaired_and_nothing_else_is_changed() {
             continue;
         }
         assert_eq!(code, 2, "{report:#}");
-        let ran = project.run(&["remediate", "**", "--yes"]);
-        assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
-        assert_eq!(project.check(&[]).0, 0);
+        repaired += 1;
+        if dice.once_in(4) {
+            killed += usize::from(killed_at_some_moment(&project, &mut dice, &before));
+        }
+        let code = project.check(&[]).0;
+        assert!([0, 2].contains(&code), "{code}");
+        if code == 2 {
+            let ran = project.run(&["remediate", "**", "--yes"]);
+            assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
+            assert_eq!(project.check(&[]).0, 0);
+        }
         let mut after = tree(&project);
         let left = |path: &PathBuf| {
             path.ends_with("notes.txt")
@@ -505,4 +614,5 @@ fn drift_at_random_is_repaired_and_nothing_else_is_changed() {
         assert_eq!(after, before);
         assert_eq!(project.read("infra/stacks/edge/notes.txt"), notes);
     }
+    println!("{repaired} were repaired, {killed} of them were killed before");
 }

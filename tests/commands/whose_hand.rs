@@ -4,8 +4,10 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use serde_json::Value;
 
+use crate::support::http::HttpServer;
+use crate::support::told::Message;
 use crate::support::watcher::Watcher;
-use crate::support::{Project, check_of};
+use crate::support::{Project, Ran, check_of};
 
 const COMPOSE: &str = "infra/stacks/edge/docker-compose.yml";
 const OTHER: &str = "infra/stacks/erp/docker-compose.yml";
@@ -61,6 +63,34 @@ fn a_check_names_the_hand_with_its_evidence_and_says_where_it_is_unknown() {
     assert!(other["words"].as_str().unwrap().starts_with("no audit record is of its inode"), "{other}");
     let page = project.run(&["check", "--format", "html"]).out();
     assert!(page.contains("changed by root with /usr/bin/vim"), "{page}");
+}
+
+#[test]
+fn each_format_for_people_names_the_hand() {
+    let project = recorded();
+    for format in ["markdown", "sarif", "junit", "github", "tap"] {
+        let text = project.run(&["check", "--format", format]).out();
+        assert!(text.contains("changed by root with /usr/bin/vim"), "{format}: {text}");
+        assert!(text.contains("who changed it is unknown: no audit record"), "{format}: {text}");
+    }
+}
+
+#[test]
+fn a_message_to_slack_names_the_hand() {
+    let project = recorded();
+    let server = HttpServer::start();
+    let toml = project.read("audit/driftlock.toml");
+    project.file("audit/driftlock.toml", &(toml + "[notify.ops]\nkind = \"slack\"\nurl_env = \"OPS_URL\"\n"));
+    let mut command = project.driftlock(&["check"]);
+    let ran = Ran(command.env("OPS_URL", server.url()).env("no_proxy", "*").output().unwrap());
+    assert_eq!((ran.code(), ran.err().as_str()), (2, ""), "{}", ran.out());
+    let message = Message::of(&server.taken().remove(0));
+    assert!(
+        message.text.contains(&format!("{COMPOSE}: changed by root with /usr/bin/vim (audit record ")),
+        "{}",
+        message.text
+    );
+    assert!(message.text.contains(&format!("{OTHER}: who changed it is unknown: ")), "{}", message.text);
 }
 
 #[test]

@@ -3,9 +3,11 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 
-use crate::support::Project;
-use crate::support::deploy::{Ended, demo, in_repository, ok, program, run};
+use assert_fs::TempDir;
+
+use crate::support::deploy::{Ended, demo, in_repository, ok, program, run, shipped};
 use crate::support::docker::{Stage, needs_an_engine};
+use crate::support::{Project, wait_until};
 
 /// An image with a name of its own; it is removed when dropped.
 struct Image(String);
@@ -80,6 +82,80 @@ fn needs_docker_the_image_asks_the_engine_whose_socket_it_is_given() {
     let alone = image.run(&stage.project, &[], &["check"]);
     assert_eq!(alone.code, 1, "{}", alone.out);
     assert!(alone.out.contains("no Docker engine here"), "{}", alone.out);
+}
+
+/// The agent of `deploy/compose`, beside a project of its own; what it left behind goes when dropped.
+struct ComposedAgent {
+    dir: TempDir,
+    name: String,
+}
+
+impl ComposedAgent {
+    /// The files as they are shipped, but for the image and the port, which the engine chooses.
+    fn of(image: &Image) -> Self {
+        let (dir, name) = (TempDir::new().unwrap(), format!("{}c", image.0));
+        let text = shipped("compose/compose.yml");
+        let (shipped_image, port) = ("image: driftlock:0.1.0", "[\"127.0.0.1:8870:8870\"]");
+        assert!(text.contains(shipped_image) && text.contains(port), "{text}");
+        let text = text.replace(shipped_image, &format!("image: {}", image.0));
+        std::fs::write(dir.path().join("compose.yml"), text.replace(port, "[\"127.0.0.1::8870\"]")).unwrap();
+        std::fs::write(dir.path().join("serve.toml"), shipped("compose/serve.toml")).unwrap();
+        let (dir_text, state) = (dir.path().display().to_string(), dir.path().join("state"));
+        ok(program("chmod").args(["755", &dir_text]));
+        ok(program("install").args(["-d", "-m", "700", "-o", "65534", "-g", "65534"]).arg(state));
+        Self { dir, name }
+    }
+
+    fn compose(&self, project: &Project, args: &[&str]) -> String {
+        let mut command = program("docker-compose");
+        // Compose is a Python program of the system with modules of its own.
+        command.current_dir(self.dir.path()).env("COMPOSE_PROJECT_NAME", &self.name).env_remove("PYTHONPATH");
+        ok(command.env("DRIFTLOCK_PROJECT", project.root()).args(args))
+    }
+}
+
+impl Drop for ComposedAgent {
+    fn drop(&mut self) {
+        let mut down = program("docker-compose");
+        down.current_dir(self.dir.path()).env("COMPOSE_PROJECT_NAME", &self.name).env_remove("PYTHONPATH");
+        let _ = down.args(["down", "--volumes", "--timeout", "1"]).output();
+    }
+}
+
+#[test]
+fn needs_docker_the_agent_of_the_compose_file_checks_answers_and_ends() {
+    let image = Image::build();
+    let (agent, project) = (ComposedAgent::of(&image), demo());
+    ok(program("chmod").args(["-R", "a+rX"]).arg(project.root()));
+    // As the head of the file says.
+    let run = ["run", "--rm", "driftlock", "serve", "token", "ops", "--role", "operate"];
+    let said = agent.compose(&project, &[&run[..], &["--config", "/etc/driftlock/serve.toml"]].concat());
+    let token = said.lines().last().unwrap().trim().to_owned();
+    agent.compose(&project, &["up", "-d"]);
+    let address = agent.compose(&project, &["port", "driftlock", "8870"]);
+    let get = |path: &str, more: &[&str]| {
+        let mut curl = program("curl");
+        curl.args(["--silent", "--noproxy", "*", "--max-time", "10", "--header"]);
+        let out = curl.arg(format!("Authorization: Bearer {token}")).args(more);
+        let out = out.arg(format!("http://{}{path}", address.trim())).output().unwrap();
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let verdict = || {
+        let all: serde_json::Value = serde_json::from_str(&get("/drift/report", &[])).unwrap_or_default();
+        all["verdict"].as_str().unwrap_or_default().to_owned()
+    };
+    wait_until(|| get("/readyz", &[]) == "ready\n");
+    wait_until(|| verdict() == "pass");
+    project.file("odoo_modules/seisei/qr_ordering/models/order.py", "# hotfix\n");
+    let json = ["--header", "Content-Type: application/json", "--data", "{}"];
+    assert_eq!(get("/drift/reconcile", &json), "{\"queued\":[\"erp\"]}");
+    wait_until(|| verdict() == "fail");
+    // What it knows is in its volume, and SIGTERM ends it before the engine kills it.
+    agent.compose(&project, &["stop"]);
+    let container = format!("{}_driftlock_1", agent.name);
+    let ended = ok(program("docker").args(["inspect", "--format", "{{.State.ExitCode}}", &container]));
+    assert_eq!(ended.trim(), "143");
+    assert!(agent.dir.path().join("state/erp/audit/state/events").is_dir());
 }
 
 #[test]

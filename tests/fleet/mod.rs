@@ -1,10 +1,14 @@
 //! Fleets: workers that share targets over a real Redis server.
 
 mod forged;
+mod groups;
+mod inventory;
 mod kill;
+mod late;
 mod queue;
 mod report;
 mod sharing;
+mod told;
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
@@ -42,7 +46,7 @@ fn url(redis: &Redis) -> String {
 }
 
 /// A worker; it is killed when dropped.
-struct Worker(Child);
+struct Worker(Child, String);
 
 impl Worker {
     /// Starts one with more arguments, and waits until it takes tasks.
@@ -57,8 +61,20 @@ impl Worker {
                 let _ = sender.send(line);
             }
         });
-        while !ready.recv_timeout(GUARD).unwrap().contains("takes tasks") {}
-        Self(child)
+        let name = loop {
+            let line = ready.recv_timeout(GUARD).unwrap();
+            if let Some((name, _)) =
+                line.strip_prefix("worker ").and_then(|rest| rest.split_once(" takes tasks"))
+            {
+                break name.to_owned();
+            }
+        };
+        Self(child, name)
+    }
+
+    /// Its name in the queue.
+    fn name(&self) -> &str {
+        &self.1
     }
 
     fn pid(&self) -> u32 {

@@ -216,6 +216,38 @@ fn a_task_that_takes_every_worker_with_it_is_given_up() {
 }
 
 #[test]
+fn a_task_that_a_worker_was_given_and_never_heard_of_is_given_back_and_is_no_death() {
+    let (project, redis) = (fleet(&named(&["here"])), Redis::start(""));
+    let worker = Worker::start(&project, &redis, &["--lease", "20s"]);
+    let pid = rustix::process::Pid::from_raw(i32::try_from(worker.pid()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    wait_until(|| redis.ask(&["INFO", "clients"]).contains("blocked_clients:0"));
+    let child = call(&project, &redis, &["--deadline", &format!("{}s", GUARD.as_secs() - 10)]);
+    wait_until(|| redis.ask(&["XLEN", "driftlock.fleet.tasks"]) == "1");
+    // As if the answer had been lost with the connection; and two workers have died with it before.
+    let of = ["driftlock.fleet.tasks", "driftlock-workers", worker.name()];
+    redis.ask(&["XREADGROUP", "GROUP", of[1], of[2], "STREAMS", of[0], ">"]);
+    let told = redis.ask(&["--json", "XPENDING", of[0], of[1], "-", "+", "1"]);
+    let pending: Vec<(String, String, u64, usize)> = serde_json::from_str(&told).unwrap();
+    redis.ask(&[
+        "XCLAIM",
+        of[0],
+        of[1],
+        of[2],
+        "0",
+        &pending[0].0,
+        "IDLE",
+        "10500",
+        "RETRYCOUNT",
+        "3",
+        "JUSTID",
+    ]);
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    let ran = ended(child);
+    assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
+}
+
+#[test]
 fn keys_are_made_once_and_those_of_others_are_allowed() {
     let (caller, other) = (Project::accepted(), Project::accepted());
     let first = caller.ok(&["fleet", "enrol"]);

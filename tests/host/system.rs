@@ -416,7 +416,9 @@ fn packages_that_cannot_be_read_are_an_error_that_says_what_to_do() {
     fs::create_dir(&status).unwrap();
     assert!(error().contains("/var/lib/dpkg/status: it is no regular file"), "{}", error());
     fs::remove_dir(&status).unwrap();
-    assert!(error().contains("none of dpkg, apk and rpm is there"), "{}", error());
+    // With rpm installed beside dpkg, as for building packages, its empty database is asked.
+    let none = ["none of dpkg, apk and rpm is there", "the database of rpm names no package"];
+    assert!(none.iter().any(|why| error().contains(why)), "{}", error());
 }
 
 #[test]

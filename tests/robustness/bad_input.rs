@@ -1,5 +1,6 @@
 //! Bad input, and what it gets: an error that says what to do, never a PASS, never half a result.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -492,4 +493,22 @@ fn a_directory_of_lock_files_that_cannot_be_listed_has_not_been_found_whole() {
     assert_eq!(told["status"], "ERROR");
     let why = told["error"].as_str().unwrap();
     assert!(why.starts_with("audit/locks: ") && why.matches("audit/locks").count() == 1, "told once: {why}");
+}
+
+#[test]
+fn who_may_not_write_what_another_user_keeps_is_told_whose_it_is() {
+    let project = Project::accepted();
+    project.hand_over();
+    std::fs::create_dir_all(project.path("audit/state")).unwrap();
+    let _rights = project.with_mode("audit/state", 0o555);
+    let ran = project.as_user(&["watch"]);
+    assert_refused(&ran, &["audit/state", "permission denied"]);
+    // Without root there is no other user here.
+    let is_roots = std::fs::metadata(project.path("audit/state")).unwrap().uid() == 0;
+    assert_eq!(
+        ran.err().contains("it belongs to root: run driftlock as that user"),
+        is_roots,
+        "{}",
+        ran.err()
+    );
 }

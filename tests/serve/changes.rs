@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 use super::interface::project;
 use crate::commands::remediate::released;
 use crate::support::agent::{AgentProcess, token};
+use crate::support::git::commit_all;
 use crate::support::{Project, wait_until};
 
 const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
 const ERP: &str = "infra/stacks/erp/docker-compose.yml";
 
 /// A project under git whose baseline is committed, with an agent's configuration.
-fn released_with(more: &str) -> Project {
+pub(super) fn released_with(more: &str) -> Project {
     released(|project| {
         let config = "\n[serve]\nlisten = \"127.0.0.1:0\"\n[docker]\nmode = \"off\"\n";
         let path = project.path("audit/driftlock.toml");
@@ -25,11 +26,11 @@ fn released_with(more: &str) -> Project {
 }
 
 /// The directory of the one deployment of an agent.
-fn kept(project: &Project, deployments: &Value) -> std::path::PathBuf {
+pub(super) fn kept(project: &Project, deployments: &Value) -> std::path::PathBuf {
     project.path("audit/state/serve").join(deployments["deployments"][0]["name"].as_str().unwrap())
 }
 
-fn open_event(agent: &AgentProcess, token: &str) -> Value {
+pub(super) fn open_event(agent: &AgentProcess, token: &str) -> Value {
     let page =
         agent.wait("/drift/events?status=open", token, |page| !page["events"].as_array().unwrap().is_empty());
     page["events"][0].clone()
@@ -260,25 +261,70 @@ fn why_a_deployment_failed_is_for_those_who_see_detail() {
 #[test]
 fn who_comes_back_to_the_stream_hears_what_was_missed() {
     let project = project(&[EDGE, ERP], "");
-    let read = token(&project, "reader", "read", &[]);
+    let [read, detail] = ["read", "detail"].map(|role| token(&project, role, role, &[]));
     let agent = AgentProcess::start(&project, &[]);
     agent.wait_for_runs(&read, 1);
     let page = agent.get("/drift/events", &read).json();
     let [newest, oldest] = [0, 1].map(|at| page["events"][at]["id"].as_str().unwrap().to_owned());
-    let first = |last: &str| {
+    let first = |token: &str, last: &str| {
         let url = format!("{}/drift/stream", agent.url);
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--no-buffer", "--noproxy", "*", "--max-time", "60", "--header"]);
-        curl.arg(format!("Authorization: Bearer {read}"))
+        curl.arg(format!("Authorization: Bearer {token}"))
             .arg("--header")
             .arg(format!("Last-Event-ID: {last}"));
         let mut child = curl.arg(url).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let id = lines.into_iter().find_map(|line| line.strip_prefix("id: ").map(str::to_owned));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let [id, data] = ["id: ", "data: "]
+            .map(|begin| lines.find_map(|line| line.strip_prefix(begin).map(str::to_owned)).unwrap());
         child.kill().unwrap();
         child.wait().unwrap();
-        id.unwrap()
+        (id, data)
     };
-    assert_eq!(first(&oldest), newest);
-    assert_eq!(first("0"), oldest);
+    assert_eq!(first(&read, &oldest).0, newest);
+    let [few, all] = [&read, &detail].map(|token| first(token, "0"));
+    assert_eq!([few.0, all.0], [oldest.clone(), oldest]);
+    // Names are for all who read, values are not.
+    assert_eq!([few.1, all.1].map(|data| data.contains("desired_value")), [false, true]);
+}
+
+#[test]
+fn nothing_of_this_machine_is_repaired_from_fetched_code() {
+    let work = released_with("");
+    work.file(EDGE, "changed\n");
+    commit_all(&work, "changed without its lock file");
+    let project = Project::empty();
+    let git = format!("git = {{ url = \"file://{}\", branch = \"main\" }}", work.root().display());
+    let config = format!("[serve]\nlisten = \"127.0.0.1:0\"\n[[deployments]]\nname = \"erp\"\n{git}\n");
+    project.file("audit/driftlock.toml", &config);
+    let admin = token(&project, "admin", "admin", &[]);
+    let agent = AgentProcess::start(&project, &[]);
+    agent.wait_for_runs(&admin, 1);
+    let path = format!("/drift/events/{}/remediate", open_event(&agent, &admin)["id"].as_str().unwrap());
+    for body in [json!({}), json!({"dry_run": true})] {
+        let answer = agent.post(&path, &admin, &body);
+        let why = answer.json()["detail"].to_string();
+        assert!(answer.status == 409 && why.contains("from code that was fetched"), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_repair_is_of_its_finding_and_leaves_the_others() {
+    let project = released_with("");
+    let released = [EDGE, ERP].map(|path| project.read(path));
+    for path in [EDGE, ERP] {
+        project.file(path, "services: {evil: {}}\n");
+    }
+    let admin = token(&project, "admin", "admin", &[]);
+    let agent = AgentProcess::start(&project, &[]);
+    agent.wait_for_runs(&admin, 1);
+    let page = agent.get("/drift/events", &admin).json();
+    let of_erp = page["events"].as_array().unwrap().iter().find(|event| event["subject"] == ERP).unwrap();
+    let path = format!("/drift/events/{}/remediate", of_erp["id"].as_str().unwrap());
+    let done = agent.post(&path, &admin, &json!({}));
+    assert_eq!((done.status, &done.json()["state"]), (200, &json!("resolved")), "{done:?}");
+    assert_eq!(
+        [EDGE, ERP].map(|path| project.read(path) == released[usize::from(path == ERP)]),
+        [false, true]
+    );
 }

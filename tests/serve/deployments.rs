@@ -7,11 +7,12 @@ use crate::support::Project;
 use crate::support::agent::{AgentProcess, token};
 use crate::support::engine::{FakeEngine, Reply};
 use crate::support::git::{commit_all, git};
+use crate::support::journal;
 
 const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
 
 /// A repository with an accepted project on the branch `main`.
-fn released() -> Project {
+pub(super) fn released() -> Project {
     let project = Project::accepted();
     project
         .file("audit/driftlock.toml", &(project.read("audit/driftlock.toml") + "[docker]\nmode = \"off\"\n"));
@@ -22,7 +23,7 @@ fn released() -> Project {
 }
 
 /// The configuration of an agent that fetches a repository.
-fn fetching(repository: &Project, more: &str) -> Project {
+pub(super) fn fetching(repository: &Project, more: &str) -> Project {
     let url = repository.root();
     let project = Project::empty();
     let text = format!(
@@ -365,9 +366,6 @@ fn what_cannot_be_watched_and_what_may_have_been_missed_is_said() {
     assert!(metrics.contains("driftlock_events_total{event=\"watch.gap\""), "{metrics}");
     crate::support::wait_until(|| agent.get("/", &detail).body.contains("not watched: local: the engine"));
     crate::support::wait_until(|| agent.get("/", &read).body.contains("not everything is watched"));
-    let journal = project.path("audit/state/serve/erp/audit/state/events");
-    let files = std::fs::read_dir(journal).unwrap().flatten().map(|it| it.path());
-    let said: String =
-        files.filter(|it| it.extension().is_some()).map(|it| std::fs::read_to_string(it).unwrap()).collect();
-    assert!(said.contains("\"watch.gap\""), "{said}");
+    let said = journal::events(&project.path("audit/state/serve/erp"));
+    assert!(said.iter().any(|event| event["event"] == "watch.gap"), "{said:#?}");
 }

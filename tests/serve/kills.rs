@@ -1,6 +1,6 @@
 //! An agent that is killed again and again while it is at work: what a client was told of is there afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::interface::project;
 use crate::support::agent::{AgentProcess, token};
 use crate::support::dice::Dice;
+use crate::support::journal;
 use crate::support::random::seed;
 
 const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
@@ -19,17 +20,12 @@ const ERP: &str = "infra/stacks/erp/docker-compose.yml";
 /// How often it is killed; all of the agent's figures are of 200.
 const ROUNDS: &str = "DRIFTLOCK_KILLS";
 
-/// The journal, whose lines are all whole.
-fn journal(dir: &Path) -> String {
-    let files = std::fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path());
-    let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|it| it == "jsonl")).collect();
-    files.sort();
-    let text: String = files.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
-    let numbers =
-        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap());
-    let numbers: Vec<u64> = numbers.collect();
+/// The ids of all events of a journal.
+fn ids(root: &Path) -> BTreeSet<String> {
+    let events = journal::events(root);
+    let numbers: Vec<u64> = events.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
     assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "no number twice, and none left out");
-    text
+    events.iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -80,12 +76,11 @@ fn no_event_is_lost_that_a_client_was_told_of_however_often_the_agent_is_killed(
         killer.join().unwrap();
         drop(agent);
         stream.wait().unwrap();
-        let dir = project.path("audit/state/serve/erp/audit/state/events");
-        let journal = if dir.exists() { journal(&dir) } else { String::new() };
+        let ids = ids(&project.path("audit/state/serve/erp"));
         let heard = std::fs::read_to_string(heard).unwrap();
         let heard = heard.lines().filter_map(|line| line.strip_prefix("id: "));
         for id in heard.filter(|id| id.len() == 36) {
-            assert!(journal.contains(id), "round {round}: {id} was heard and is lost");
+            assert!(ids.contains(id), "round {round}: {id} was heard and is lost");
         }
     }
     starts.sort();

@@ -81,7 +81,7 @@ fn promtool_takes_the_rules_of_the_agent_and_their_tests_pass() {
         std::fs::write(dir.path().join(file), shipped(&format!("prometheus/{file}"))).unwrap();
     }
     let checked = ok(program("promtool").args(["check", "rules", "serve.yml"]).current_dir(dir.path()));
-    assert!(checked.contains("SUCCESS: 6 rules found"), "{checked}");
+    assert!(checked.contains("SUCCESS: 7 rules found"), "{checked}");
     let test = || {
         crate::support::deploy::run(
             program("promtool").args(["test", "rules", "serve.test.yml"]).current_dir(dir.path()),
@@ -99,6 +99,7 @@ fn promtool_takes_the_rules_of_the_agent_and_their_tests_pass() {
         ("unless on (instance, job, deployment)", "or on (instance, job, deployment)"),
         ("running[2h]", "running[5m]"),
         ("> 3\n", "> 1000\n"),
+        ("driftlock_acknowledgements_waiting > 0", "driftlock_acknowledgements_waiting > 9"),
         ("status=\"escalated\"", "status=\"open\""),
         ("severity=\"critical\"}", "severity=\"low\"}"),
     ] {
@@ -163,7 +164,7 @@ fn a_prometheus_scrapes_the_agent_and_rules_and_dashboard_find_what_they_ask_for
         .iter()
         .flat_map(|it| it["rules"].as_array().unwrap().clone());
     let names: Vec<String> = rules.map(|rule| rule["name"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(names.len(), 9, "{names:?}");
+    assert_eq!(names.len(), 10, "{names:?}");
     wait_until(|| prometheus.get("/api/v1/alerts", "x=").to_string().contains("DriftDetected"));
     // A token of nobody gets nothing.
     std::fs::write(dir.path().join("token"), "A".repeat(43)).unwrap();

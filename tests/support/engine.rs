@@ -21,6 +21,8 @@ pub(crate) enum Reply {
     Silence,
     /// Passes everything on to the engine that listens here.
     PassOn(PathBuf),
+    /// The same, but the answer breaks off behind so many bytes.
+    BreakOff(PathBuf, u64),
 }
 
 /// Calls that were made: their paths with query.
@@ -139,7 +141,8 @@ fn serve(mut stream: UnixStream, calls: &Calls, answer: &Answering) {
                 return;
             }
             Reply::Silence => stream.read_to_end(&mut Vec::new()).map(drop),
-            Reply::PassOn(socket) => pass_on(&mut stream, &socket, &head),
+            Reply::PassOn(socket) => pass_on(&mut stream, &socket, &head, u64::MAX),
+            Reply::BreakOff(socket, most) => pass_on(&mut stream, &socket, &head, most),
         };
         if written.is_err() {
             return;
@@ -157,8 +160,8 @@ fn head_of(stream: &mut UnixStream) -> Option<String> {
     String::from_utf8(head).ok()
 }
 
-/// Sends a request to a real engine and gives the client its answer; the connection ends after it.
-fn pass_on(stream: &mut UnixStream, socket: &Path, head: &str) -> std::io::Result<()> {
+/// Sends a request to a real engine and gives the client at most so many bytes of its answer; the connection ends after it.
+fn pass_on(stream: &mut UnixStream, socket: &Path, head: &str, most: u64) -> std::io::Result<()> {
     let mut engine = UnixStream::connect(socket)?;
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
@@ -167,7 +170,7 @@ fn pass_on(stream: &mut UnixStream, socket: &Path, head: &str) -> std::io::Resul
     let head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
     engine.write_all(head.as_bytes())?;
     std::io::copy(&mut stream.take(length.unwrap_or(0)), &mut engine)?;
-    std::io::copy(&mut engine, stream)?;
+    std::io::copy(&mut engine.take(most), stream)?;
     stream.shutdown(Shutdown::Both)
 }
 

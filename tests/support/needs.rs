@@ -23,6 +23,8 @@ pub(crate) const PROVIDER: &str = "provider";
 pub(crate) const ANSIBLE: &str = "ansible";
 /// The Python package that calls an interface by its description, which `scripts/python.sh` downloads.
 pub(crate) const SCHEMATHESIS: &str = "schemathesis";
+/// The Python package of a mail server, which `scripts/python.sh` downloads.
+pub(crate) const MAIL: &str = "mail";
 /// Published addon modules, which `scripts/wheels.sh` downloads.
 pub(crate) const WHEELS: &str = "wheels";
 

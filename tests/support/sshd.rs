@@ -202,6 +202,20 @@ impl Server {
         )
     }
 
+    /// The lines of a configuration that make the branch `main` of a repository that lies on it the deployment `name`.
+    pub(crate) fn deployment(&self, name: &str, repository: &Path) -> String {
+        format!(
+            "[[deployments]]\nname = \"{name}\"\n\
+             git = {{ url = \"ssh://{}@{}:{}{}\", branch = \"main\", ssh_key = \"{}\", host_keys = [\"{}\"] }}\n",
+            self.user(),
+            self.address(),
+            self.port,
+            repository.display(),
+            self.key().display(),
+            self.fingerprint("ed25519")
+        )
+    }
+
     /// A directory of its own, where tests may put files.
     pub(crate) fn dir(&self) -> &Path {
         self.daemon.dir()

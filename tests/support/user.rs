@@ -41,13 +41,32 @@ impl Project {
     /// The same, started by a program that ends as what it starts.
     pub(crate) fn as_user_by(&self, by: &[&str], args: &[&str], environment: &[(&str, &str)]) -> Ran {
         let dir = TempDir::new().unwrap();
-        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let mut command = self.command_of_user(by, dir.path());
+        command.args(args).envs(environment.iter().copied());
+        Ran(Command::from_std(command).timeout(Duration::from_secs(60)).output().unwrap())
+    }
+
+    /// A command for the binary at the root as an ordinary user, who finds it in `dir`.
+    pub(crate) fn command_of_user(&self, by: &[&str], dir: &Path) -> StdCommand {
+        std::fs::set_permissions(dir, PermissionsExt::from_mode(0o755)).unwrap();
         let mut command = StdCommand::new(by[0]);
-        command.args(&by[1..]).arg(reachable_binary(dir.path())).args(args);
-        command.current_dir(self.dir.path()).alone().envs(environment.iter().copied());
+        command.args(&by[1..]).arg(reachable_binary(dir));
+        command.current_dir(self.dir.path()).alone();
         if is_root() {
             command.uid(NOBODY).gid(NOBODY);
         }
+        command
+    }
+
+    /// Runs the binary as an ordinary user among mounts of its own, which root makes by a line of shell.
+    pub(crate) fn as_user_where(&self, mounts: &str, args: &[&str], environment: &[(&str, &str)]) -> Ran {
+        let dir = TempDir::new().unwrap();
+        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let line =
+            format!("{mounts} && exec setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups \"$@\"");
+        let mut command = StdCommand::new("unshare");
+        command.args(["--mount", "sh", "-c", &line, "sh"]).arg(reachable_binary(dir.path())).args(args);
+        command.current_dir(self.dir.path()).alone().envs(environment.iter().copied());
         Ran(Command::from_std(command).timeout(Duration::from_secs(60)).output().unwrap())
     }
 

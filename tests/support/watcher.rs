@@ -1,7 +1,9 @@
 //! A watcher: the binary, and the events that it prints as they come.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -55,6 +57,10 @@ impl Watcher {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join("ready");
         let ready = UnixDatagram::bind(&place).unwrap();
+        // Also for a watcher that is another user's.
+        for (path, mode) in [(dir.path(), 0o755), (&place, 0o777)] {
+            std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
         ready.set_read_timeout(Some(TICK)).unwrap();
         command.env("NOTIFY_SOCKET", &place);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();

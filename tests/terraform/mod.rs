@@ -2,6 +2,7 @@
 //! behave as Terraform does when it fails.
 
 mod accept;
+mod cloudtrail;
 mod failing;
 mod matrix;
 mod needs_terraform;

@@ -1,10 +1,15 @@
 //! The agent without its clock and its server.
 
+use std::path::Path;
+
 use super::*;
 use crate::audit::trust_policy::SignatureDemand;
 use crate::config::host_file::HostFile;
 use crate::control::events::Silent;
 use crate::control::{Control, Environment};
+use crate::events::event::{Happened, Scene};
+use crate::events::inbox::HintSource;
+use crate::events::journal;
 use crate::serve::deployed::OwnTargets;
 
 fn agent(dir: &Path) -> Arc<Agent> {
@@ -22,6 +27,7 @@ fn agent(dir: &Path) -> Arc<Agent> {
         deployments: vec![Deployment::named("erp")],
         root: Some(dir.to_owned()),
         jobs: NonZeroUsize::MIN,
+        commit_acknowledgements: None,
         retention_days: 30,
         setting,
         inputs: Vec::new(),
@@ -61,7 +67,8 @@ fn repair(agent: &Agent, event: &Event, is_dry: bool) -> RepairNote {
 
 /// The journal of the deployment.
 fn recorded(agent: &Agent) -> Vec<Event> {
-    journal::read_on(&journal::directory(&agent.store_root("erp")), &mut JournalPosition::default()).unwrap()
+    journal::read_on(&journal::directory(&agent.store_root("erp")), &mut journal::JournalPosition::default())
+        .unwrap()
 }
 
 #[test]

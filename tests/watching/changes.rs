@@ -1,6 +1,7 @@
 //! Changes of single kinds, each with the events that must follow.
 
-use std::os::unix::fs::symlink;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use rustix::process::Signal;
 
@@ -146,6 +147,26 @@ fn a_look_can_be_asked_for_and_a_file_that_cannot_be_read_is_told() {
     watcher.signal(Signal::USR1);
     std::fs::remove_dir(project.path(EDGE)).unwrap();
     watcher.wait_for(0, |it| it["subject"] == EDGE && it["kind"] == "missing");
+}
+
+#[test]
+fn a_directory_that_may_not_be_read_any_more_is_told_and_so_is_the_end_of_that() {
+    let project = Project::accepted();
+    std::fs::set_permissions(project.root(), Permissions::from_mode(0o755)).unwrap();
+    project.hand_over();
+    let dir = tempfile::tempdir().unwrap();
+    let command = project.command_of_user(&["env"], dir.path());
+    let mut watcher = Watcher::of(command, &["--docker", "off"]);
+    let models = "odoo_modules/seisei/qr_ordering/models";
+    let rights = project.with_mode(models, 0o000);
+    let event = watcher.wait_for_subject(0, "drift.unreadable", "qr_ordering");
+    let reason = event["evidence"]["reason"].as_str().unwrap();
+    assert!(reason.contains("permission denied") || reason.contains("could not be read"), "{reason}");
+    drop(rights);
+    watcher.wait_for_subject(0, "drift.resolved", "qr_ordering");
+    let from = watcher.events.len();
+    project.file(ORDER, "import os\n");
+    watcher.wait_for_subject(from, "drift.detected", "qr_ordering");
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::Signal;
 
-use crate::support::docker::Stage;
+use crate::commands::remediate::host_file;
+use crate::support::docker::{Stage, engine_socket};
+use crate::support::engine::{FakeEngine, Reply};
+use crate::support::git::{commit_all, git};
 use crate::support::needs;
 use crate::support::wait_until;
 use crate::support::watcher::Watcher;
@@ -140,6 +143,18 @@ fn an_engine_that_is_away_for_a_while_is_followed_again_and_nothing_is_missed() 
     watcher.wait_for_subject(from, "drift.resolved", &web);
 }
 
+/// Docker agrees to tell of events before it listens for them: what happens in between it tells only to who names a moment.
+#[test]
+fn an_engine_is_asked_for_events_from_a_moment_on_also_the_first_time() {
+    let (stage, socket) = (Stage::accepted(), engine_socket());
+    let engine = FakeEngine::new(move |_| Reply::PassOn(socket.clone()));
+    let mut watcher = watching(&stage, Some(&engine.host()));
+    engine.wait_for("/events?since=");
+    let web = stage.name("web");
+    stage.docker(&["stop", "-t", "0", &web]);
+    watcher.wait_for_subject(0, "drift.detected", &web);
+}
+
 #[test]
 fn an_engine_that_was_frozen_is_looked_at_again_though_it_tells_of_nothing() {
     let stage = Stage::accepted();
@@ -189,4 +204,69 @@ fn files_that_are_locked_in_a_container_are_watched_there_also_after_its_restart
     stage.docker(&["restart", "-t", "0", &web]);
     wait_until(|| busybox("/bin/busybox cat /data/app.conf 2>/dev/null || true") == "a");
     trip(&mut watcher);
+}
+
+/// How often a container was started by a policy, and how often that was left to a person.
+fn counts(watcher: &mut Watcher, subject: &str) -> (usize, usize) {
+    watcher.take();
+    let count = |event: &str| {
+        watcher.events.iter().filter(|it| it["event"] == event && it["subject"] == subject).count()
+    };
+    (count("drift.remediated"), count("drift.escalated"))
+}
+
+#[test]
+fn a_container_that_somebody_stops_again_and_again_is_started_to_the_budget_by_a_policy_that_names_its_state()
+{
+    const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
+    let stage = Stage::new();
+    let image = stage.image("app:1");
+    stage.start("web", &image, &[]);
+    let project = &stage.project;
+    project.file("audit/policies.toml", "[[policy]]\nname = \"all\"\nauto_remediate = true\n");
+    stage.ok(&["export", "--accept"]);
+    git(project, &["init", "--quiet"]);
+    project.file(".gitignore", "audit/runtime/\n");
+    commit_all(project, "release");
+    let (_dir, host) =
+        host_file("[remediation]\nallow = [\"restore\", \"restart\"]\nper_subject = \"2/h\"\n");
+    let start = || {
+        let mut command = driftlock();
+        command.current_dir(project.root());
+        Watcher::of(command, &["--host-config", &host])
+    };
+    let web = stage.name("web");
+    let status = || stage.docker(&["inspect", "--format={{.State.Status}}", &web]);
+    let stop = || stage.docker(&["stop", "-t", "0", &web]);
+
+    // Who stopped it meant something by it, for a policy that does not name state: others are repaired, and it is not.
+    let mut watcher = start();
+    stop();
+    watcher.wait_for_subject(0, "drift.detected", &web);
+    project.file(EDGE, "by hand\n");
+    watcher.wait_for_subject(0, "drift.remediated", EDGE);
+    assert_eq!((counts(&mut watcher, &web), status().trim()), ((0, 0), "exited"));
+    watcher.end();
+
+    let names = "[[policy]]\nname = \"runs\"\nmatch = { category = \"state\" }\nauto_remediate = true\n";
+    project.file("audit/policies.toml", &(names.to_owned() + &project.read("audit/policies.toml")));
+    commit_all(project, "policy");
+    let mut watcher = start();
+    let mut from = 0;
+    for _ in 0..2 {
+        watcher.wait_for_subject(from, "drift.remediated", &web);
+        watcher.wait_for_subject(from, "drift.resolved", &web);
+        from = watcher.events.len();
+        stop();
+    }
+    let event = watcher.wait_for_subject(0, "drift.escalated", &web);
+    assert!(event["evidence"]["reason"].as_str().unwrap().contains("the budget is 2 in 1 hour"), "{event}");
+    // From here on it is quiet about it: whatever is looked at later.
+    for text in ["by hand 1\n", "by hand 2\n"] {
+        let from = watcher.events.len();
+        project.file(EDGE, text);
+        watcher.wait_for(from, |it| it["subject"] == EDGE && it["event"] != "drift.detected");
+    }
+    assert_eq!((counts(&mut watcher, &web), status().trim()), ((2, 1), "exited"));
+    watcher.end();
 }

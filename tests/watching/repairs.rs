@@ -1,5 +1,11 @@
 //! Repairs without a person: what policies and the host allow, budgets, and what is left to a person.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::commands::remediate::{host_file, released};
@@ -57,6 +63,70 @@ fn a_policy_repairs_as_often_as_its_budget_allows_and_then_leaves_it_to_a_person
         (last["event"].as_str(), last["subject"].as_str()),
         (Some("drift.remediated"), Some("printer"))
     );
+}
+
+/// Another program that has its own idea of a file, and puts that back whenever the file is otherwise, until this is dropped.
+struct Opponent {
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Opponent {
+    fn start(path: PathBuf, good: &'static str, text: impl Fn(usize) -> String + Send + 'static) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&is_over);
+        let work = move || {
+            let mut count = 0;
+            while !end.load(Ordering::SeqCst) {
+                if std::fs::read_to_string(&path).is_ok_and(|now| now == good) {
+                    count += 1;
+                    std::fs::write(&path, text(count)).unwrap();
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        Self { is_over, thread: Some(std::thread::spawn(work)) }
+    }
+}
+
+impl Drop for Opponent {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+#[test]
+fn what_another_program_puts_back_at_once_is_left_to_a_person_once_and_then_it_is_quiet() {
+    let project = policies(GOES_BACK);
+    let (_dir, host) = host_file("[remediation]\nallow = [\"restore\"]\nper_subject = \"2/h\"\n");
+    let mut watcher = Watcher::start(&project, &["--host-config", &host]);
+    // A label that is the same each time, and a secret that is made anew each time.
+    let good: &'static str = project.read(EDGE).leak();
+    let _label = Opponent::start(project.path(EDGE), good, move |_| format!("{good}# label: theirs\n"));
+    let _secret = Opponent::start(project.path(ORDER), GOOD, |count| format!("SECRET = {count}\n"));
+    for subject in [EDGE, "printer"] {
+        watcher.wait_for_subject(0, "drift.escalated", subject);
+    }
+    // Another subject is repaired all the same, and nothing more is said or done of those two.
+    for text in ["by hand 1\n", "by hand 2\n"] {
+        let from = watcher.events.len();
+        project.file(ERP, text);
+        watcher.wait_for_subject(from, "drift.remediated", ERP);
+        watcher.wait_for_subject(from, "drift.resolved", ERP);
+    }
+    watcher.take();
+    for subject in [EDGE, "printer"] {
+        let count = |event: &str| {
+            watcher.events.iter().filter(|it| it["event"] == event && it["subject"] == subject).count()
+        };
+        assert!(count("drift.remediated") <= 2, "{:#?}", watcher.events);
+        assert_eq!(count("drift.escalated"), 1, "{subject}: {:#?}", watcher.events);
+    }
+    assert!(
+        project.read(EDGE).ends_with("# label: theirs\n") && project.read(ORDER).starts_with("SECRET = ")
+    );
+    watcher.end();
 }
 
 #[test]

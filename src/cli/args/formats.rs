@@ -6,6 +6,7 @@ use crate::model::printable_path;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
@@ -144,6 +145,48 @@ pub(crate) fn emit(reports: &mut [Report], wanted: &[Wanted], view: Presentation
         print(reports, wanted, view)?;
     }
     Ok(code)
+}
+
+/// What is printed of each report as soon as there is one.
+pub(crate) struct OneByOne<'a> {
+    wanted: &'a [Wanted],
+    /// Whether a PASS is nothing to print.
+    is_quiet: bool,
+    /// Why something could not be printed.
+    failed: Mutex<Option<Failure>>,
+}
+
+impl<'a> OneByOne<'a> {
+    /// What is wanted; where `is_quiet`, only of what is wrong.
+    pub(crate) fn new(wanted: &'a [Wanted], is_quiet: bool) -> Self {
+        Self { wanted, is_quiet, failed: Mutex::default() }
+    }
+
+    fn is_told((reporter, file): &Wanted) -> bool {
+        file.is_none() && reporter.meta().comes_one_by_one
+    }
+
+    /// Prints a report.
+    pub(crate) fn tell(&self, report: &Report) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed.is_some() || (self.is_quiet && report.verdict.exit == ExitCode::Pass) {
+            return;
+        }
+        let one = std::slice::from_ref(report);
+        let mut told = self.wanted.iter().filter(|it| Self::is_told(it));
+        let printed =
+            told.try_for_each(|(reporter, _)| output::print(&reporter.render(one, Presentation::default())));
+        *failed = printed.err();
+    }
+
+    /// What is still to be told, once all reports are there.
+    ///
+    /// # Errors
+    /// When something could not be printed.
+    pub(crate) fn rest(self) -> Result<Vec<Wanted>, Failure> {
+        let failed = self.failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        failed.map_or_else(|| Ok(self.wanted.iter().filter(|it| !Self::is_told(it)).cloned().collect()), Err)
+    }
 }
 
 /// Writes what goes into files; whether all of it could be written.

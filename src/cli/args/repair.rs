@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::acknowledge::{self, Acknowledgement};
 use crate::audit::acknowledgements::with_rules;
+use crate::audit::inventory;
 use crate::audit::signed_policies;
 use crate::audit::target::Aim;
 use crate::audit::trust_policy::Trusting;
@@ -103,6 +104,8 @@ impl RepairArgs {
         for warning in host.put_into(&mut project.config) {
             project.control.events.warning(&warning);
         }
+        let defines = |name: &str| host.defines(name);
+        inventory::include_beside(&mut project.config, Some(self.target.as_slice()), &defines)?;
         let refused =
             self.target.as_ref().and_then(|name| host.forbids(name, project.config.targets.get(name)?));
         if let Some(why) = refused {

@@ -1,16 +1,17 @@
 //! Options that say where to look.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
+use crate::audit::inventory;
 use crate::audit::target::{Aim, Place, Reach, Remote, file_name};
 use crate::cli::completion;
 use crate::cli::terminal::prompt;
 use crate::config::DockerMode;
+use crate::config::host_file::HostFile;
 use crate::error::Failure;
 use crate::host::ssh::NewKeys;
 use crate::host::ssh::route;
@@ -23,8 +24,8 @@ pub(crate) struct AimArgs {
     /// This machine, the project's own tree (the default)
     #[arg(long, conflicts_with_all = ["target", "all", "server"])]
     local: bool,
-    /// A target of audit/driftlock.toml; repeatable
-    #[arg(long, alias = "env", value_name = "NAME", conflicts_with_all = ["all", "server"], add = completion::TARGETS.completer())]
+    /// A target of audit/driftlock.toml, or @NAME for a group of them; repeatable
+    #[arg(long, alias = "env", value_name = "NAME", conflicts_with_all = ["all", "server"], add = completion::GROUPS.completer())]
     target: Vec<String>,
     /// Every target of audit/driftlock.toml
     #[arg(long, conflicts_with = "server")]
@@ -82,9 +83,25 @@ impl AimArgs {
         }
     }
 
-    /// What the targets that were named are called; a server as reports call it.
-    pub(crate) fn names(&self) -> Vec<String> {
-        self.target.iter().cloned().chain(self.server.as_deref().map(file_name)).collect()
+    /// What the targets that were named are called, the members in place of each group; a server as reports call it.
+    pub(crate) fn names(&self, project: &Project) -> Result<Vec<String>, Failure> {
+        let targets = project.expand(&self.target)?.into_iter().map(str::to_owned);
+        Ok(targets.chain(self.server.as_deref().map(file_name)).collect())
+    }
+
+    /// Adds the hosts of the inventory to the targets, where one is named that is none of the configuration, or all are wanted.
+    pub(crate) fn take_inventory(&self, project: &mut Project) -> Result<(), Failure> {
+        inventory::include(&mut project.config, (!self.all).then_some(self.target.as_slice()))
+    }
+
+    /// The same where the host's own file alone says what is connected to.
+    pub(crate) fn take_inventory_of_host(
+        &self,
+        project: &mut Project,
+        host: &HostFile,
+    ) -> Result<(), Failure> {
+        let names = (!self.all).then_some(self.target.as_slice());
+        inventory::include_beside(&mut project.config, names, &|name| host.defines(name))
     }
 
     /// The places to look at, at least one.
@@ -95,10 +112,11 @@ impl AimArgs {
                 Aim::server_at(project, server, self.remote(project, server))?.with_docker(docker),
             ]);
         }
-        let mut names: Vec<&String> =
-            if self.all { project.config.targets.keys().collect() } else { self.target.iter().collect() };
-        let mut seen = BTreeSet::new();
-        names.retain(|name| seen.insert(*name));
+        let names: Vec<&str> = if self.all {
+            project.config.targets.keys().map(String::as_str).collect()
+        } else {
+            project.expand(&self.target)?
+        };
         if self.all && names.is_empty() {
             let failure = Failure::new("--all, but audit/driftlock.toml has no target");
             return Err(failure.hint("add one as [targets.NAME], or leave --all out to check this tree"));

@@ -24,6 +24,7 @@ use crate::audit::accept;
 use crate::audit::accept::{Change, Compared, Refusal};
 use crate::audit::examine::{Auditor, BaselineChoice, Selection};
 use crate::audit::infrastructure;
+use crate::audit::inventory;
 use crate::audit::pipeline::{Look, Request};
 use crate::audit::second_look::SecondLook;
 use crate::audit::target::Aim;
@@ -93,7 +94,8 @@ pub(crate) fn run(session: &Session, args: &AcceptArgs, interrupt: &Interrupt) -
 fn accepted(session: &Session, args: &AcceptArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let started = Started::now();
     let reason = args.reason.as_deref().map(|text| filled("--reason", text)).transpose()?;
-    let project = session.project()?;
+    let mut project = session.project()?;
+    inventory::include(&mut project.config, Some(args.target.as_slice()))?;
     let patterns: Vec<Named> = args.only.iter().map(|text| Named::new(text)).collect();
     if let Some(target) = &args.target {
         Aim::target(&project, target, &args.reach.reach())?;
@@ -112,6 +114,7 @@ fn accepted(session: &Session, args: &AcceptArgs, interrupt: &Interrupt) -> Resu
         Some(run) => target_of(run, args)?,
         None => args.target.clone(),
     };
+    inventory::include(&mut project.config, Some(target.as_slice()))?;
     let aim = match &target {
         Some(name) => Aim::target(&project, name, &args.reach.reach())?,
         None => Aim::local(&project),

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use clap::Args;
 
 use crate::audit::fleet::Fleet;
+use crate::audit::inventory;
 use crate::audit::lines::{Lines, Versions, extent};
 use crate::audit::pipeline::coverage;
 use crate::audit::rename;
@@ -88,8 +89,10 @@ pub(crate) fn run(session: &Session, args: &DiffArgs, interrupt: &Interrupt) -> 
     let started = Started::now();
     let wanted = args.formats.resolve()?;
     refuse_metrics(&wanted, "two recorded states are no state of a machine")?;
-    let project = session.project()?;
+    let mut project = session.project()?;
     check_outputs(&project, None, &wanted)?;
+    let targets = [&args.a, &args.b].map(|text| text.strip_prefix("target:").map(str::to_owned));
+    inventory::include(&mut project.config, Some(&targets.into_iter().flatten().collect::<Vec<_>>()))?;
     refuse_bare_names(&project, [&args.a, &args.b])?;
     let [a, b] = [&args.a, &args.b].map(|text| Called::read(&project, text, &args.reach.reach()));
     let sides = [a?, b?];

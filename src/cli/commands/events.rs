@@ -40,7 +40,7 @@ pub(crate) struct EventsArgs {
     /// Those of a category alone; repeatable
     #[arg(long, value_name = "CATEGORY", value_parser = PossibleValuesParser::new(Category::ALL.map(Category::word)))]
     category: Vec<String>,
-    /// Those of a target alone; local is the project's own tree; repeatable
+    /// Those of a target alone, or @NAME for a group; local is the project's own tree; repeatable
     #[arg(long, alias = "env", value_name = "NAME", add = completion::PLACES.completer())]
     target: Vec<String>,
     /// Those of a check alone; repeatable
@@ -73,13 +73,14 @@ impl JournalFormat {
 
 pub(crate) fn run(session: &Session, args: &EventsArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let project = session.project()?;
+    let places = project.expand(&args.target)?;
     let since = args.since.as_deref().map(moment).transpose()?;
     let dir = journal::directory(&project.store_root);
     let mut position = JournalPosition::default();
     loop {
         let events = journal::read_some(&dir, &mut position, BATCH);
         let events = events.map_err(|error| Failure::at(&dir, &error))?;
-        let shown = events.iter().filter(|event| args.shows(event, since));
+        let shown = events.iter().filter(|event| args.shows(event, &places, since));
         let text: String = shown.map(|event| args.format.line(event)).collect();
         output::print(text.as_bytes())?;
         if position.passed_over > 0 {
@@ -96,13 +97,14 @@ pub(crate) fn run(session: &Session, args: &EventsArgs, interrupt: &Interrupt) -
 }
 
 impl EventsArgs {
-    fn shows(&self, event: &Event, since: Option<i64>) -> bool {
+    fn shows(&self, event: &Event, places: &[&str], since: Option<i64>) -> bool {
+        let place = event.target.as_deref().unwrap_or("local");
         let has = |wanted: &[String], value: Option<&str>| {
             wanted.is_empty() || value.is_some_and(|value| wanted.iter().any(|it| it == value))
         };
         since.is_none_or(|since| event.detected_at_unix >= since)
             && has(&self.category, event.category.map(Category::word))
-            && has(&self.target, Some(event.target.as_deref().unwrap_or("local")))
+            && (places.is_empty() || places.contains(&place))
             && has(&self.check, event.check.as_deref())
     }
 }

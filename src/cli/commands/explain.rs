@@ -13,6 +13,7 @@ use crate::acknowledge;
 use crate::audit::databases;
 use crate::audit::examine::{Auditor, BaselineChoice, Examined, Selection};
 use crate::audit::infrastructure;
+use crate::audit::inventory;
 use crate::audit::lines::{Lines, Store, Versions, extent};
 use crate::audit::remedies::{Advice, sides};
 use crate::audit::shipped;
@@ -85,7 +86,8 @@ enum Format {
 }
 
 pub(crate) fn run(session: &Session, args: &ExplainArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
-    let project = session.project()?;
+    let mut project = session.project()?;
+    inventory::include(&mut project.config, Some(args.target.as_slice()))?;
     let aim = match &args.target {
         Some(name) => Aim::target(&project, name, &args.reach.reach())?,
         None => Aim::local(&project),

@@ -39,7 +39,7 @@ pub(crate) struct HistoryArgs {
     /// How many days to look back
     #[arg(long, value_name = "N", default_value = "30", value_parser = clap::value_parser!(u32).range(1..))]
     days: u32,
-    /// Runs of this target alone; local is this machine; repeatable
+    /// Runs of this target alone, or @NAME for a group; local is this machine; repeatable
     #[arg(long, alias = "env", value_name = "NAME", add = completion::PLACES.completer())]
     target: Vec<String>,
     /// Tell of the subjects, and not of the runs; JSON always tells of both
@@ -76,10 +76,9 @@ pub(crate) fn run(session: &Session, args: &HistoryArgs) -> Result<u8, Failure> 
     let mut runs = read.runs;
     let since = clock::unix().saturating_sub(i64::from(args.days) * 86_400);
     runs.retain(|past| past.started_at_unix >= since);
-    args.check_targets(&project, &runs)?;
-    let is_wanted = |target: Option<&str>| {
-        args.target.is_empty() || args.target.iter().any(|name| name == target.unwrap_or(Mode::Local.word()))
-    };
+    let places = args.places(&project, &runs)?;
+    let is_wanted =
+        |target: Option<&str>| places.is_empty() || places.contains(&target.unwrap_or(Mode::Local.word()));
     runs.retain(|past| is_wanted(past.target.as_deref()));
     let drifters = drifters(&runs);
     let events = journal::counts(&project.store_root, since, &is_wanted);
@@ -114,10 +113,9 @@ fn trends(project: &Project, args: &HistoryArgs) -> Result<u8, Failure> {
     let mut events = read.map_err(|error| Failure::at(&project.named(&dir), &error))?;
     let since = clock::unix().saturating_sub(i64::from(args.days) * 86_400);
     events.retain(|event| event.detected_at_unix >= since);
-    args.check_targets(project, &[])?;
-    let is_of = |target: Option<&str>| {
-        args.target.is_empty() || args.target.iter().any(|name| name == target.unwrap_or(Mode::Local.word()))
-    };
+    let places = args.places(project, &[])?;
+    let is_of =
+        |target: Option<&str>| places.is_empty() || places.contains(&target.unwrap_or(Mode::Local.word()));
     let weeks = trends::weeks(&events, &is_of);
     let text = match args.format {
         Format::Terminal => trends::table(&weeks),
@@ -138,17 +136,18 @@ impl HistoryArgs {
         format!("\nEvents: {}\n  see: driftlock events --since {}d\n", counts.join(", "), self.days)
     }
 
-    /// Refuses a name that is neither a target nor that of any run.
-    fn check_targets(&self, project: &Project, runs: &[PastRun]) -> Result<(), Failure> {
-        for name in self.target.iter().filter(|name| *name != Mode::Local.word()) {
-            let is_past = runs.iter().any(|past| place(past) == name);
-            if !is_past && !project.config.targets.contains_key(name) {
+    /// The places that were named; a name that is neither of a target nor of any run is refused.
+    fn places<'a>(&'a self, project: &'a Project, runs: &[PastRun]) -> Result<Vec<&'a str>, Failure> {
+        let places = project.expand(&self.target)?;
+        for name in places.iter().filter(|name| **name != Mode::Local.word()) {
+            let is_past = runs.iter().any(|past| place(past) == *name);
+            if !is_past && !project.config.targets.contains_key(*name) {
                 let name = escaped(name.as_bytes());
                 let failure = Failure::new(format!("no target \"{name}\", and no run of one in these days"));
                 return Err(failure.hint("the runs of this machine are those of: --target local"));
             }
         }
-        Ok(())
+        Ok(places)
     }
 }
 

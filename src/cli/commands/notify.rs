@@ -12,10 +12,10 @@ use crate::cli::Session;
 use crate::cli::terminal::output;
 use crate::cli::terminal::output::say;
 use crate::cli::terminal::signals::Interrupt;
-use crate::config::{Channel, Kept, Notify};
+use crate::config::{Channel, Email, Kept, MailTls, Notify};
 use crate::control::clock::Started;
 use crate::error::Failure;
-use crate::model::{CheckResult, Digest, Report, lasting};
+use crate::model::{CheckResult, Digest, Report, lasting, printable};
 use crate::notify::after_check::words;
 use crate::notify::credentials;
 use crate::notify::{Event, News, Outlet, Program, send};
@@ -79,6 +79,7 @@ fn described(project: &Project, name: &str, notify: &Notify) -> String {
         Channel::Command { argv } => {
             let _ = writeln!(text, "  command: {}", Program::new(argv, &project.root).shown());
         }
+        Channel::Email(email) => mail(&mut text, project, email),
     }
     let places = notify.targets.as_ref().map_or_else(|| "every place".to_owned(), |names| names.join(", "));
     let reminded = notify.remind_after.map_or_else(
@@ -87,6 +88,21 @@ fn described(project: &Project, name: &str, notify: &Notify) -> String {
     );
     let _ = writeln!(text, "  told of: {places}\n  reminded: {reminded}");
     text
+}
+
+fn mail(text: &mut String, project: &Project, email: &Email) {
+    let encryption = match email.tls {
+        MailTls::StartTls => "STARTTLS",
+        MailTls::Implicit => "TLS",
+        MailTls::None => "not encrypted",
+    };
+    let to: Vec<String> = email.to.iter().map(|it| printable(&it.to_string())).collect();
+    let _ = writeln!(text, "  server: {}, port {}, {encryption}", email.server, email.port);
+    let _ = writeln!(text, "  from: {}\n  to: {}", printable(&email.from.to_string()), to.join(", "));
+    if let Some((user, kept)) = &email.login {
+        let _ = writeln!(text, "  user: {}", printable(user));
+        secret(text, "password", kept, credentials::password(project, kept).err());
+    }
 }
 
 fn secret(text: &mut String, what: &str, kept: &Kept, wrong: Option<Failure>) {
@@ -103,6 +119,7 @@ fn kept(notify: &Notify) -> Vec<&Kept> {
         Channel::Slack { url } => vec![url],
         Channel::Webhook { url, token } => std::iter::once(url).chain(token).collect(),
         Channel::Command { .. } => Vec::new(),
+        Channel::Email(email) => email.login.iter().map(|(_, kept)| kept).collect(),
     }
 }
 

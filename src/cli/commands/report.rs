@@ -39,8 +39,8 @@ pub(crate) struct ReportArgs {
     /// A run's name, its directory, or a JSON report of driftlock [default: the newest run with a report]
     #[arg(add = completion::RUNS.completer())]
     run: Option<String>,
-    /// The newest run of this target; repeatable
-    #[arg(long, alias = "env", value_name = "NAME", conflicts_with = "run", add = completion::TARGETS.completer())]
+    /// The newest run of this target, or @NAME for those of a group; repeatable
+    #[arg(long, alias = "env", value_name = "NAME", conflicts_with = "run", add = completion::GROUPS.completer())]
     target: Vec<String>,
     #[command(flatten)]
     formats: FormatArgs,
@@ -94,8 +94,8 @@ fn files(project: Option<&Project>, args: &ReportArgs) -> Result<Vec<PathBuf>, F
     }
     let Some(project) = project else { return Ok(Vec::new()) };
     let local = [None];
-    let targets =
-        args.target.iter().map(|name| Some(name.as_str()).filter(|name| *name != Mode::Local.word()));
+    let named = project.expand(&args.target)?;
+    let targets = named.into_iter().map(|name| Some(name).filter(|name| *name != Mode::Local.word()));
     let targets: Vec<Option<&str>> = if args.target.is_empty() { local.into() } else { targets.collect() };
     targets.into_iter().map(|target| newest(project, target)).collect()
 }

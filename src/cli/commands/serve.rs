@@ -275,6 +275,7 @@ impl AgentInput {
             root,
             jobs: serve.jobs,
             retention_days: serve.retention_days,
+            commit_acknowledgements: serve.commit_acknowledgements.clone(),
             setting,
             inputs,
         };
@@ -302,7 +303,7 @@ fn serve(session: &Session, args: &ServeArgs, interrupt: &Interrupt) -> Result<u
     serve.allow_listening(args.insecure).map_err(|error| Failure::from(error).of_project())?;
     make_private(&dir)?;
     let _alone = state::hold_agent(&dir, &|| interrupt.watch.is_cancelled())?;
-    for warning in not_heeded(&serve) {
+    for warning in uncommitted(&plan) {
         session.control.events.warning(&warning);
     }
     let names = plan.deployments.len();
@@ -323,6 +324,9 @@ fn serve(session: &Session, args: &ServeArgs, interrupt: &Interrupt) -> Result<u
     let reload = || {
         let done = AgentInput::read(session, &args.place, args.host_config.as_deref(), Some(&args.trust))
             .and_then(|input| {
+                for warning in uncommitted(&input.plan) {
+                    session.control.events.warning(&warning);
+                }
                 if let Some(certificate) = &certificate {
                     certificate.reload().map_err(|error| Failure::new(error.to_string()))?;
                 }
@@ -346,12 +350,17 @@ fn serve(session: &Session, args: &ServeArgs, interrupt: &Interrupt) -> Result<u
     Ok(0)
 }
 
-/// What is configured and does not count yet.
-fn not_heeded(serve: &ServeConfig) -> Vec<String> {
-    let branch = serve.commit_acknowledgements.as_ref();
-    let branch =
-        branch.map(|_| "[serve] commit_acknowledgements does not count yet: nothing is committed".to_owned());
-    branch.into_iter().collect()
+/// Deployments whose acknowledgements are committed nowhere, though that is configured.
+fn uncommitted(plan: &Plan) -> Vec<String> {
+    let wanted = plan.commit_acknowledgements.as_ref();
+    let without = plan.deployments.iter().filter(|it| wanted.is_some() && it.git.is_none());
+    let warning = |it: &Deployment| {
+        format!(
+            "{}: what is acknowledged is committed nowhere: the deployment has no git of its own",
+            it.name
+        )
+    };
+    without.map(warning).collect()
 }
 
 /// Makes a directory that nobody else reads.

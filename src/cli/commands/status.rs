@@ -9,9 +9,10 @@ use crate::cli::completion;
 use crate::cli::terminal::output::{self, coloured};
 use crate::control::{clock, dates};
 use crate::error::Failure;
-use crate::model::{escaped, lasting, printable, quoted_name};
+use crate::model::{escaped, in_words, lasting, printable, quoted_name};
 use crate::project::Project;
 use crate::report::bare_headline;
+use crate::store::last_sweep::LastSweep;
 use crate::store::status::{self, Judgement, Newest, Standing};
 
 /// Show every place in a line: verdict, age and headline of its newest report
@@ -26,7 +27,7 @@ Examples:
   driftlock status --target production --target staging
   driftlock status --json | jq -r '.places[] | select(.status != \"PASS\") | .place'")]
 pub(crate) struct StatusArgs {
-    /// This target alone; local is this machine; repeatable
+    /// This target alone, or @NAME for a group; local is this machine; repeatable
     #[arg(long, alias = "env", value_name = "NAME", add = completion::PLACES.completer())]
     target: Vec<String>,
     /// How old a report may be: 90m, 26h, 2d
@@ -41,7 +42,7 @@ pub(crate) fn run(session: &Session, args: &StatusArgs) -> Result<u8, Failure> {
     let max_age = args.max_age.as_deref().map(duration).transpose()?;
     let project = session.project()?;
     let mut all = status::read(&project, clock::unix());
-    args.choose(&mut all)?;
+    args.choose(&project, &mut all)?;
     let judged: Vec<(Standing, Judgement)> = all
         .into_iter()
         .map(|standing| {
@@ -49,13 +50,23 @@ pub(crate) fn run(session: &Session, args: &StatusArgs) -> Result<u8, Failure> {
             (standing, judgement)
         })
         .collect();
+    let sweep = last_sweep(&project).filter(|_| args.target.is_empty());
     let text = if args.json {
-        status::json(&judged)
+        status::json(&judged, sweep.as_ref())
     } else {
-        table(&project, &judged, session.color.colours_stdout())
+        let said = sweep.map(|it| format!("Last sweep: {}\n", printable(&it.in_words(clock::unix()))));
+        table(&project, &judged, session.color.colours_stdout()) + &said.unwrap_or_default()
     };
     output::print(text.as_bytes())?;
     Ok(status::exit_code(judged.iter().map(|(_, judgement)| judgement)).code())
+}
+
+/// The last sweep of the project's fleet.
+fn last_sweep(project: &Project) -> Option<LastSweep> {
+    LastSweep::read(&project.root).unwrap_or_else(|error| {
+        project.control.events.warning(&format!("the last sweep is not known: {}", in_words(&error)));
+        None
+    })
 }
 
 fn duration(text: &str) -> Result<i64, Failure> {
@@ -67,8 +78,8 @@ fn duration(text: &str) -> Result<i64, Failure> {
 
 impl StatusArgs {
     /// Leaves the places that were named; a name that is none is refused.
-    fn choose(&self, all: &mut Vec<Standing>) -> Result<(), Failure> {
-        let wanted: BTreeSet<&str> = self.target.iter().map(String::as_str).collect();
+    fn choose(&self, project: &Project, all: &mut Vec<Standing>) -> Result<(), Failure> {
+        let wanted: BTreeSet<&str> = project.expand(&self.target)?.into_iter().collect();
         if let Some(unknown) = wanted.iter().find(|name| !all.iter().any(|it| it.name() == **name)) {
             let known: Vec<String> = all.iter().map(|it| escaped(it.name().as_bytes())).collect();
             let failure = Failure::new(format!("no target \"{}\"", escaped(unknown.as_bytes())));

@@ -138,7 +138,8 @@ impl WatchInput {
         for warning in host.put_into(&mut project.config) {
             project.control.events.warning(&warning);
         }
-        let refused = args.aim.names().into_iter().find_map(|name| {
+        args.aim.take_inventory_of_host(&mut project, &host)?;
+        let refused = args.aim.names(&project)?.into_iter().find_map(|name| {
             let target = project.config.targets.get(&name)?;
             host.forbids(&name, target)
         });

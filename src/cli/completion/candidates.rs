@@ -8,6 +8,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use crate::atomic::read_file_within;
 use crate::check::CHECKS;
 use crate::cli::call::Call;
+use crate::config::GROUP_MARK;
 use crate::model::{Mode, PastRun, escaped};
 use crate::project::Project;
 use crate::report::REPORTERS;
@@ -26,9 +27,14 @@ pub(crate) struct Candidates(Find);
 
 /// Targets of the configuration.
 pub(crate) const TARGETS: Candidates = Candidates(|typed| names(typed.targets()));
+/// The same, and groups of them.
+pub(crate) const GROUPS: Candidates =
+    Candidates(|typed| names(typed.targets().into_iter().chain(typed.groups())));
 /// The same, and this machine.
-pub(crate) const PLACES: Candidates =
-    Candidates(|typed| names(std::iter::once(Mode::Local.word().to_owned()).chain(typed.targets())));
+pub(crate) const PLACES: Candidates = Candidates(|typed| {
+    let here = std::iter::once(Mode::Local.word().to_owned());
+    names(here.chain(typed.targets()).chain(typed.groups()))
+});
 /// Formats of a report.
 pub(crate) const FORMATS: Candidates = Candidates(|_| {
     REPORTERS.iter().map(|it| CompletionCandidate::new(it.id()).help(Some(it.about().into()))).collect()
@@ -78,6 +84,12 @@ impl Typed {
 
     fn targets(&self) -> Vec<String> {
         self.project().map(|project| project.config.targets.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    fn groups(&self) -> Vec<String> {
+        let project = self.project();
+        let groups = project.iter().flat_map(|project| project.config.groups.names());
+        groups.map(|name| format!("{GROUP_MARK}{name}")).collect()
     }
 
     fn runs(&self) -> Vec<String> {

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap_complete::env::{CompleteEnv, Fish, Shells, Zsh};
 
-pub(crate) use candidates::{FORMATS, PLACES, RUNS, SIDES, SUBJECTS, TARGETS};
+pub(crate) use candidates::{FORMATS, GROUPS, PLACES, RUNS, SIDES, SUBJECTS, TARGETS};
 
 /// The variable that a shell sets when it asks.
 const VARIABLE: &str = "COMPLETE";

@@ -2,6 +2,7 @@
 
 mod cache;
 mod facts;
+mod inventory;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use super::{
 use crate::model::Glob;
 use cache::read;
 pub use facts::UNTOLD;
+pub use inventory::{AnsibleInventory, InventoryError};
 
 /// The fact cache that tells of a host.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@
 use serde::Deserialize;
 
 use super::api::{CallError, EngineApi};
+use crate::control::dates;
 
 /// The longest event that is read; what is longer is passed over.
 const LONGEST: usize = 1 << 20;
@@ -49,8 +50,9 @@ struct Streamed {
     time: Option<i64>,
 }
 
-/// Follows the events of an engine until it ends the stream; `since` is a moment in seconds since 1970. `begun` is called when the
-/// engine has agreed, and `changed` with the moment of each event after which something may be another one.
+/// Follows the events of an engine until it ends the stream; `since` is a moment in seconds since 1970, now where it is `None`.
+/// `begun` is called when the engine has agreed, and `changed` with the moment of each event after which something may be another
+/// one.
 ///
 /// # Errors
 /// When the engine cannot be reached, refuses, or the stream breaks off.
@@ -60,10 +62,21 @@ pub(in crate::host) async fn follow(
     begun: &mut (dyn FnMut() + Send),
     changed: &mut (dyn FnMut(i64) + Send),
 ) -> Result<(), CallError> {
+    // Docker agrees before it listens. What happens in between is in its memory, for whoever names a moment.
+    let since = match since {
+        None => now(engine).await.map(|now| now - 1),
+        since => since,
+    };
     let since = since.map(|since| format!("?since={since}")).unwrap_or_default();
     let mut lines = EventLines::default();
     let mut take = |piece: &[u8]| lines.take(piece, changed);
     engine.follow(&format!("/events{since}"), begun, &mut take).await
+}
+
+/// The engine's clock, where it tells it: seconds since 1970.
+async fn now(engine: &EngineApi) -> Option<i64> {
+    let date = engine.header("/_ping", "date").await.ok().flatten()?;
+    dates::of_http(&date)
 }
 
 /// Lines of a stream that comes in pieces.

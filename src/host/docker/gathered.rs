@@ -305,8 +305,8 @@ impl ListedContainer {
         let is_looked_at = has_contents || has_paths;
         let is_used = query.locked.is_some() && self.counts(query) && is_up(&self.state) && is_looked_at;
         let is_asked = is_used || self.wants_variables(query);
-        let is_wanted =
-            self.left_out(query).is_none() && (self.is_open || is_asked || self.is_unknown(query));
+        let is_wanted = self.left_out(query).is_none()
+            && (self.is_open || is_asked || query.states || self.is_unknown(query));
         is_wanted || (query.ports && self.publishes())
     }
 
@@ -317,11 +317,15 @@ impl ListedContainer {
 
     /// Its published ports; `None` where it does not run, or the engine does not tell.
     fn published(&self) -> Option<Vec<PublishedPort>> {
+        self.told_ports().filter(|_| is_up(&self.state)).cloned()
+    }
+
+    fn told_ports(&self) -> Option<&Vec<PublishedPort>> {
         let inspected = match &self.inspected {
             Some(Inspected::There { ports, .. }) => ports.as_ref(),
             _ => None,
         };
-        inspected.or(self.ports.as_ref()).filter(|_| is_up(&self.state)).cloned()
+        inspected.or(self.ports.as_ref())
     }
 
     /// Takes it as the list tells it, where it was gone when it was asked for its limits alone.
@@ -379,7 +383,7 @@ impl ListedContainer {
             return Some(Err(reason));
         }
         let (mut running, mut trouble, environment) = (None, None, self.names());
-        self.ports = self.published();
+        self.ports = self.told_ports().cloned();
         let mut limits = None;
         match self.inspected.take() {
             Some(Inspected::Gone) => return None,
@@ -391,9 +395,11 @@ impl ListedContainer {
                 running = processes.map(|running| *running);
                 limits = told;
                 let has_ended = is_up(&self.state) && life.as_ref().is_some_and(|life| !life.running);
+                // Of one that is down in both, Podman has another word in a list.
+                let is_news = |status: &String| query.states && (is_up(status) || is_up(&self.state));
                 if life.is_some_and(|life| life.is_restart(&self.state, self.up)) {
                     RESTARTING.clone_into(&mut self.state);
-                } else if let Some(status) = status.filter(|_| has_ended) {
+                } else if let Some(status) = status.filter(|status| has_ended || is_news(status)) {
                     self.state = status;
                 }
                 if let Some(image) = image.filter(|_| self.hides_name()) {
@@ -487,8 +493,50 @@ pub(in crate::host) fn gather(
 mod tests {
     use super::super::rows::{MountPoint, mount_of, with_algorithm};
     use super::*;
-    use crate::host::Limited;
     use crate::host::unseen::Unseen;
+
+    fn query(named: &str, ignores_unnamed: bool) -> ContainerQuery {
+        ContainerQuery {
+            patterns: vec![crate::model::Glob::new("*").unwrap()],
+            named: std::iter::once(named.to_owned()).collect(),
+            locked: Some(Vec::new()),
+            mounts: true,
+            ports: false,
+            ignores_unnamed,
+            ..ContainerQuery::listing()
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_behind_is_corrected_where_states_are_asked_for() {
+        let has = |status: &str, running| Inspected::There {
+            image: None,
+            is_temporary: false,
+            life: Some(Life { running, ..Life::default() }),
+            status: Some(status.to_owned()),
+            processes: None,
+            ports: Some(Vec::new()),
+            variables: None,
+            limits: None,
+        };
+        let asked = ContainerQuery { states: true, ..query("web", false) };
+        for (listed, own, running, state) in [
+            ("running", "exited", false, "exited"),
+            ("exited", "running", true, "running"),
+            ("running", "paused", true, "paused"),
+            ("paused", "running", true, "running"),
+            ("stopped", "exited", false, "stopped"),
+            ("exited", "exited", false, "exited"),
+        ] {
+            let mut web = ListedContainer { state: listed.to_owned(), ..of_image("odoo:18", "sha256:ab") };
+            assert!(web.wants_inspection(&asked) && !web.wants_inspection(&query("web", false)));
+            web.inspected = Some(has(own, running));
+            let raw = web.judged(&ListedImages::default(), &asked).unwrap().unwrap();
+            assert_eq!(raw.container.state, state, "{listed} {own}");
+            let is_up = matches!(state, "running" | "paused");
+            assert_eq!(raw.container.ports, is_up.then(Vec::new), "{listed} {own}");
+        }
+    }
 
     #[test]
     fn only_containers_that_count_in_the_end_are_looked_at() {
@@ -497,20 +545,6 @@ mod tests {
             labels: Labels(HashMap::from([("com.docker.compose.service".to_owned(), "web".to_owned())])),
             mounts: Some(vec![mount.clone()]),
             ..of_image("odoo:18", "sha256:ab")
-        };
-        let query = |named: &str, ignores_unnamed| ContainerQuery {
-            patterns: vec![crate::model::Glob::new("*").unwrap()],
-            named: std::iter::once(named.to_owned()).collect(),
-            locked: Some(Vec::new()),
-            mounts: true,
-            exclude: Vec::new(),
-            contents: Vec::new(),
-            environments: false,
-            image: None,
-            ignores_unnamed,
-            limited: Limited::default(),
-            ports: false,
-            clock: || 0,
         };
         for (named, ignores_unnamed, is_looked_at) in
             [("web", true, true), ("db", true, false), ("db", false, true)]

@@ -15,7 +15,7 @@ use super::api::{CallError, EngineApi};
 use super::engine::Engine;
 use super::failure::EngineError;
 use crate::control::progress::Unfinished;
-use crate::control::{any_number, runtime};
+use crate::control::{any_number, clock, runtime};
 use crate::host::Watch;
 
 /// The label of such a container and of its image.
@@ -25,7 +25,10 @@ const PROGRAM: &str = "wait";
 /// The permissions of an archive's entries: everybody may read and run them.
 const MODE: u32 = 0o755;
 /// The time after which the container ends by itself, should nobody be left to remove it.
-const LIFE_SECONDS: u64 = 300;
+const LIFE_SECONDS: u32 = 300;
+
+/// How the names of such containers begin, and of their images.
+const NAME: &str = "driftlock-selftest-";
 
 /// The pause before it is looked again whether the container is gone.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -54,10 +57,19 @@ struct Inspected {
     image: String,
 }
 
+/// What is read of an image in the engine's list.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedImage {
+    /// In seconds since 1970.
+    created: i64,
+    repo_tags: Option<Vec<String>>,
+}
+
 impl OwnContainer {
     /// A name that no other container has.
     pub(crate) fn new_name() -> String {
-        format!("driftlock-selftest-{:016x}", any_number())
+        format!("{NAME}{:016x}", any_number())
     }
 
     /// Starts a container of this name whose image has these files, with paths of this machine mounted at others.
@@ -105,6 +117,7 @@ impl OwnContainer {
         let (engine, image_id) = (engine.clone(), String::new());
         let mut container = Self { engine, name, image_id, wanted, _unfinished: watch.unfinished() };
         container.image_id = container.ask(async |engine| {
+            forget_the_killed(engine).await?;
             engine.send(Method::POST, &import, archive(&files)).await?;
             container.run(engine).await
         })?;
@@ -184,6 +197,21 @@ impl Drop for OwnContainer {
     }
 }
 
+/// Removes the images of runs that were killed: they are older than any such container lives. One that is in use stays.
+async fn forget_the_killed(engine: &EngineApi) -> Result<(), CallError> {
+    let labelled = format!("/images/json?filters=%7B%22label%22%3A%5B%22{LABEL}%22%5D%7D");
+    let images: Vec<ListedImage> = engine.get(&labelled).await?;
+    let begun = clock::unix() - i64::from(LIFE_SECONDS);
+    let old = images.into_iter().filter(|image| image.created < begun);
+    for tag in old.flat_map(|image| image.repo_tags.unwrap_or_default()) {
+        if tag.starts_with(&format!("localhost/{NAME}")) {
+            // What cannot be removed now is tried again the next time.
+            let _ = engine.delete(&format!("/images/{tag}")).await;
+        }
+    }
+    Ok(())
+}
+
 /// The name of the image of a container.
 fn reference(name: &str) -> String {
     format!("localhost/{name}:latest")
@@ -243,7 +271,7 @@ fn program() -> Option<Vec<u8>> {
         ),
         _ => return None,
     };
-    let time = [LIFE_SECONDS, 0].map(u64::to_le_bytes).concat();
+    let time = [LIFE_SECONDS.into(), 0].map(u64::to_le_bytes).concat();
     let length = HEADERS + (code.len() + time.len()) as u64;
     let words = |all: &[u64]| all.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
     // An executable of 64 bits, with one segment: the whole file, to be read and run.

@@ -1,19 +1,22 @@
-//! Packages inside containers: the databases of dpkg and apk, as the engine's archive has them. No process is started there, and
+//! Packages inside containers: the databases of dpkg, apk and rpm, as the engine's archive has them. No process is started there, and
 //! nothing is unpacked.
 
 use std::path::Path;
 
 use super::api::EngineApi;
 use super::archive::{self, ArchiveError, Contained};
-use crate::host::system::{Request, Source, Sources, SystemFacts, SystemQuery};
+use crate::host::rpm;
+use crate::host::system::{RPM, Request, Source, Sources, SystemFacts, SystemQuery};
 use crate::host::{ContainerQuery, Limited, Watch};
 use crate::model::{Glob, Reason};
 
-/// Where rpm keeps its database, of which nothing but that it is there is looked at.
-const OF_RPM: [&str; 4] = [
-    "/var/lib/rpm/rpmdb.sqlite",
-    "/usr/lib/sysimage/rpm/rpmdb.sqlite",
+/// Where rpm keeps its database.
+const OF_RPM: [&str; 2] = ["/var/lib/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite"];
+/// Where rpm keeps databases of other kinds, of which nothing but that they are there is looked at: of older releases, and of SUSE.
+const OTHERS_OF_RPM: [&str; 4] = [
     "/var/lib/rpm/Packages",
+    "/usr/lib/sysimage/rpm/Packages",
+    "/var/lib/rpm/Packages.db",
     "/usr/lib/sysimage/rpm/Packages.db",
 ];
 
@@ -31,6 +34,7 @@ pub(in crate::host) fn query_of(containers: &[Glob]) -> ContainerQuery {
         ignores_unnamed: false,
         limited: Limited::default(),
         ports: false,
+        states: false,
         clock: || 0,
     }
 }
@@ -99,11 +103,17 @@ async fn sources(
         return Ok(all);
     }
     for path in OF_RPM {
+        if let Some(listed) = of_rpm(engine, (id, path), is_there, watch).await? {
+            all.insert(RPM.to_owned(), Source::Text(listed));
+            return Ok(all);
+        }
+    }
+    for path in OTHERS_OF_RPM {
         match archive::exists(engine, id, path, is_there).await {
             Ok(false) => {}
             Ok(true) => {
                 return Err(format!(
-                    "{path}: the database of rpm is not read without rpm, and no process is started in a container: take it out of containers in [packages]"
+                    "{path}: of the databases of rpm that of SQLite alone is read without rpm, and no process is started in a container: take it out of containers in [packages]"
                 )
                 .into());
             }
@@ -111,6 +121,32 @@ async fn sources(
         }
     }
     Err("neither dpkg nor apk nor rpm is in it: take it out of containers in [packages]".into())
+}
+
+/// The packages in a database of rpm, as it lists them; `None` where there is none.
+async fn of_rpm(
+    engine: &EngineApi,
+    (id, path): (&str, &str),
+    is_there: &dyn Fn(&str) -> bool,
+    watch: &Watch,
+) -> Result<Option<Vec<u8>>, Reason> {
+    let log_path = format!("{path}-wal");
+    let log = async || match file(engine, (id, &log_path), is_there, watch).await {
+        Source::Text(log) => Ok(log),
+        Source::Gone => Ok(Vec::new()),
+        Source::Refused(why) => Err(Reason::from(why).behind(&log_path)),
+    };
+    let before = log().await?;
+    let database = match file(engine, (id, path), is_there, watch).await {
+        Source::Text(database) => database,
+        Source::Gone => return Ok(None),
+        Source::Refused(why) => return Err(Reason::from(why).behind(path)),
+    };
+    if log().await? != before {
+        return Err(Reason::from("rpm is at work: wait for it").behind(path));
+    }
+    let listed = rpm::listed(&database, &before);
+    listed.map(Some).map_err(|damaged| Reason::from(damaged.to_string()).behind(path))
 }
 
 async fn file(

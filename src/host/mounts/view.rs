@@ -374,7 +374,9 @@ fn groups_in(text: &[u8], running: &Running) -> Result<Vec<(String, String)>, Tr
         lines.filter(its).map(|(name, path)| (name.to_owned(), path.to_owned())).collect();
     if groups.is_empty() {
         return Err(Trouble::Unseen(
-            "the process that the engine names is not one of it on this machine".to_owned(),
+            "no control group of the process that the engine names has the container's ID: the process is one of another machine, \
+             or the engine gives its containers no groups of their own (Podman without root: use --cgroup-manager systemd)"
+                .to_owned(),
         ));
     }
     Ok(groups)

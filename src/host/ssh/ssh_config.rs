@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::control::Environment;
@@ -83,12 +84,7 @@ pub(crate) fn ask(
     environment: &Environment,
 ) -> Result<Option<Answered>, Failure> {
     let shown = escaped(host.as_bytes());
-    let is_openssh = match child::printed(Command::new("ssh").arg("-V").env("LC_ALL", "C"), PATIENCE, MOST) {
-        Ok(told) => [told.stdout, told.stderr].concat().windows(NAME.len()).any(|window| window == NAME),
-        Err(error) if error.is_not_found() => false,
-        Err(error) => return Err(Failure::new(format!("ssh -V: {error}"))),
-    };
-    if !is_openssh {
+    if !is_openssh()? {
         log::info!(host; "there is no ssh of OpenSSH to ask: its configuration does not count");
         return Ok(None);
     }
@@ -112,6 +108,21 @@ pub(crate) fn ask(
     let why = String::from_utf8_lossy(&printed.stderr);
     let last = why.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
     Err(Failure::new(format!("ssh -G {shown}: {}", without_secrets(&escaped(last.as_bytes())))))
+}
+
+/// Whether there is an `ssh`, and it is that of OpenSSH; once it was, it is not asked again.
+fn is_openssh() -> Result<bool, Failure> {
+    static IS_KNOWN: AtomicBool = AtomicBool::new(false);
+    if IS_KNOWN.load(Ordering::Relaxed) {
+        return Ok(true);
+    }
+    let is_openssh = match child::printed(Command::new("ssh").arg("-V").env("LC_ALL", "C"), PATIENCE, MOST) {
+        Ok(told) => [told.stdout, told.stderr].concat().windows(NAME.len()).any(|window| window == NAME),
+        Err(error) if error.is_not_found() => false,
+        Err(error) => return Err(Failure::new(format!("ssh -V: {error}"))),
+    };
+    IS_KNOWN.store(is_openssh, Ordering::Relaxed);
+    Ok(is_openssh)
 }
 
 /// Reads the answer of `ssh -G`: a key and its value a line.

@@ -143,11 +143,22 @@ fn owners() -> io::Result<Vec<u8>> {
 }
 
 pub(super) fn output(run: &[String], timeout: Duration, most: usize) -> Source {
+    output_with(&[], run, timeout, most)
+}
+
+/// The output of a program that gets more variables, or others.
+pub(super) fn output_with(
+    variables: &[(&str, &str)],
+    run: &[String],
+    timeout: Duration,
+    most: usize,
+) -> Source {
     let Some((program, arguments)) = run.split_first() else { return Source::Gone };
     let Some(program) = found(program) else { return Source::Gone };
     let mut command = Command::new(program);
     command.args(arguments).env_clear().current_dir("/");
     command.envs(BTreeMap::from([("PATH", PATH), ("LC_ALL", "C"), ("HOME", "/")]));
+    command.envs(variables.iter().copied());
     match printed_by_group(&mut command, timeout, most as u64) {
         Ok(printed) => match (printed.status.code(), printed.status.signal()) {
             (Some(0), _) => Source::Text(printed.stdout),

@@ -12,11 +12,13 @@ mod shipped;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::control::environment::account_home;
 use crate::control::waits;
 use crate::model::{Reason, escaped};
 
 pub(super) use here::collect;
 pub use machine::{MACHINE, machine_fact};
+pub(super) use packages::RPM;
 pub use ports::is_forwarder;
 pub use shipped::{AS_SHIPPED, ASKED_BY, CONFIGURATION, DIVERTED, HISTORY, PACKAGE, READABLE, ShippedQuery};
 
@@ -169,7 +171,22 @@ impl SystemQuery {
 /// # Errors
 /// When it is not there, failed, did not end in time, or printed more.
 pub fn program_output(program: &ProbeQuery, most: usize) -> Result<Vec<u8>, Reason> {
-    match here::output(&program.run, program.timeout, most) {
+    text_of(here::output(&program.run, program.timeout, most), program)
+}
+
+/// The same of a program that lists an inventory. Ansible runs under UTF-8 alone, and keeps files below its user's home, which
+/// probes do not get.
+///
+/// # Errors
+/// As [`program_output`].
+pub fn inventory_output(program: &ProbeQuery, most: usize) -> Result<Vec<u8>, Reason> {
+    let home = account_home().unwrap_or_else(|| "/".to_owned());
+    let variables = [("LC_ALL", "C.UTF-8"), ("ANSIBLE_LOCAL_TEMP", "/tmp"), ("HOME", &home)];
+    text_of(here::output_with(&variables, &program.run, program.timeout, most), program)
+}
+
+fn text_of(output: Source, program: &ProbeQuery) -> Result<Vec<u8>, Reason> {
+    match output {
         Source::Text(text) => Ok(text),
         Source::Refused(why) => Err(why.into()),
         Source::Gone => {

@@ -1,8 +1,10 @@
-//! Installed packages, from the files of dpkg and apk, or from rpm.
+//! Installed packages, from the files of dpkg and apk, or as rpm lists them.
 
 use super::{Facts, Request, Source, Sources, SystemFacts, fact, lines, program, source};
 use crate::model::Reason;
 
+/// The name of what rpm lists.
+pub(in crate::host) const RPM: &str = "rpm";
 /// Words of dpkg for a package that is not installed.
 const NOT_THERE: [&[u8]; 2] = [b"not-installed", b"config-files"];
 /// The form in which rpm lists packages: the epoch stands before the version, as dpkg has it.
@@ -17,7 +19,7 @@ pub(super) fn requests() -> Vec<Request> {
         },
         Request::List { name: "dpkg-updates", path: "/var/lib/dpkg/updates" },
         Request::File { name: "apk", path: "/lib/apk/db/installed", lines: "^[PVA]:|^$" },
-        program("rpm", &["rpm", "-qa", "--qf", RPM_FORM]),
+        program(RPM, &["rpm", "-qa", "--qf", RPM_FORM]),
     ]
 }
 
@@ -32,8 +34,8 @@ pub(super) fn read(sources: &Sources) -> Result<SystemFacts, Reason> {
     } else if let Some(text) = file("apk", "/lib/apk/db/installed")? {
         ("apk", of_apk(text)?)
     } else {
-        match sources.get("rpm") {
-            Some(Source::Text(text)) => ("rpm", of_rpm(text)?),
+        match sources.get(RPM) {
+            Some(Source::Text(text)) => (RPM, of_rpm(text)?),
             Some(Source::Refused(why)) => {
                 return Err(
                     format!("rpm -qa: {why}; see what it says there, and run rpmdb --rebuilddb").into()

@@ -97,18 +97,23 @@ impl Markup {
     }
 
     fn push(&mut self, text: &str, is_value: bool) {
-        if text.chars().any(is_hidden) {
+        let is_plain = |byte: u8| matches!(byte, b' '..=b'~');
+        if !text.bytes().all(is_plain) && text.chars().any(is_hidden) {
             return self.push(&escaped(text.as_bytes()), is_value);
         }
-        for c in text.chars() {
-            match c {
-                '&' => self.out.push_str("&amp;"),
-                '<' => self.out.push_str("&lt;"),
-                '>' => self.out.push_str("&gt;"),
-                '"' if is_value => self.out.push_str("&quot;"),
-                c => self.out.push(c),
-            }
+        let mut rest = text;
+        while let Some(at) = rest.find(|c| matches!(c, '&' | '<' | '>') || c == '"' && is_value) {
+            let (plain, markup) = rest.split_at(at);
+            self.out.push_str(plain);
+            self.out.push_str(match markup.as_bytes().first() {
+                Some(b'&') => "&amp;",
+                Some(b'<') => "&lt;",
+                Some(b'>') => "&gt;",
+                _ => "&quot;",
+            });
+            rest = markup.get(1..).unwrap_or_default();
         }
+        self.out.push_str(rest);
     }
 }
 

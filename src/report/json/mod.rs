@@ -78,6 +78,12 @@ pub fn bytes_of(report: &Report) -> Vec<u8> {
     Document::One(Box::new(WireReport::of(report))).bytes()
 }
 
+/// One report as a line.
+#[must_use]
+pub fn line_of(report: &Report) -> Vec<u8> {
+    (shown_json(serde_json::to_string(&WireReport::of(report)).unwrap_or_default()) + "\n").into_bytes()
+}
+
 /// Any document, as far as it says what it is.
 #[derive(Deserialize)]
 struct Named {

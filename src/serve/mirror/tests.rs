@@ -321,6 +321,25 @@ fn old_work_trees_are_removed_and_broken_ones_written_anew() {
 }
 
 #[test]
+fn a_mirror_is_opened_while_it_is_made() {
+    let origin = Origin::new();
+    let (mirror, is_over) = (origin.mirror(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                origin.mirror();
+            }
+        });
+        let made = (0..100).try_for_each(|_| {
+            let _ = std::fs::remove_file(mirror.dir.join(SOURCE));
+            mirror.repository().map(drop)
+        });
+        is_over.store(true, Ordering::Relaxed);
+        made.unwrap();
+    });
+}
+
+#[test]
 fn two_processes_do_not_share_a_mirror_and_whoever_is_cancelled_ends() {
     let origin = Origin::new();
     let mirror = origin.mirror();

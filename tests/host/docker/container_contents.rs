@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::container_mounts::{accept, release, released};
-use crate::support::docker::{Stage, check_of};
+use crate::support::docker::{Stage, check_of, engine_socket};
+use crate::support::engine::{FakeEngine, Reply};
 use crate::support::{Ran, needs};
 
 /// A stage whose container `web` has the released module and file of its own.
@@ -230,6 +231,60 @@ fn a_container_that_does_not_run_is_read_by_the_engines_archive() {
 }
 
 #[test]
+fn an_archive_that_breaks_off_is_never_a_pass() {
+    let stage = baked();
+    stage.docker(&["stop", "-t", "0", &stage.name("web")]);
+    let image = stage.name("app:2");
+    stage.docker(&["commit", &stage.name("web"), &image]);
+    let looked = |most: u64, args: &[&str]| {
+        let door = FakeEngine::new(move |path| {
+            let is_archive = path.contains("/archive?");
+            if is_archive { Reply::BreakOff(engine_socket(), most) } else { Reply::PassOn(engine_socket()) }
+        });
+        let args = [&["check", "--format", "json"], args].concat();
+        let mut command = stage.project.driftlock(&args);
+        let ran = Ran(command.env("DOCKER_HOST", door.host()).output().unwrap());
+        let archives = door.calls().iter().filter(|call| call.contains("/archive?")).count();
+        (archives, ran.code(), check_of(&ran.report(), "container_contents").clone())
+    };
+    for args in [&["--only", "container_contents"][..], &["--image", &image]] {
+        let (archives, code, check) = looked(u64::MAX, args);
+        assert!(archives >= 2 && code == 0, "{check:#}");
+        // In the head of the answer, in the first header of the archive, between entries, and shortly before its end.
+        for most in [0, 40, 700, 1100, 2000, 2600] {
+            let (_, code, check) = looked(most, args);
+            assert_eq!((code, &check["status"]), (1, &"ERROR".into()), "{most}: {check:#}");
+            assert!(!check["error"].to_string().is_empty(), "{check:#}");
+        }
+    }
+    assert_eq!(made(&stage, &image), "", "what was made of the image is removed");
+}
+
+#[test]
+fn where_processes_are_hidden_nothing_that_needs_them_passes_needs_root() {
+    needs::root();
+    let stage = baked();
+    let mods = format!("-v{}:/mnt/addons", stage.project.path("r1/mods").display());
+    stage.recreate("web", &stage.name("app:1"), &[&mods]);
+    accept(&stage);
+    stage.project.hand_over();
+    let hides = "mount -t proc -o hidepid=2 proc /proc";
+    for (mode, code, status) in [("required", 1, "ERROR"), ("auto", 0, "SKIP")] {
+        let door = FakeEngine::before(&engine_socket());
+        for path in [door.socket(), door.socket().parent().unwrap().to_owned()] {
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        }
+        let args =
+            ["check", "--only", "container_mounts", "--docker", mode, "--format", "json", "--output", "out"];
+        let ran = stage.project.as_user_where(hides, &args, &[("DOCKER_HOST", &door.host())]);
+        let report = ran.report();
+        let check = check_of(&report, "container_mounts");
+        assert_eq!((ran.code(), &check["status"]), (code, &status.into()), "{report:#}");
+        assert!(check.to_string().contains("not to be seen on this machine"), "{check:#}");
+    }
+}
+
+#[test]
 fn the_engine_is_asked_for_an_archive_only_where_that_makes_and_hides_nothing() {
     let stage = baked();
     let image = stage.name("app:1");
@@ -275,7 +330,7 @@ fn without_the_rights_to_look_into_it_the_engine_is_asked_needs_root() {
     let stage = baked();
     stage.project.hand_over();
     let looked = || {
-        let door = crate::support::engine::FakeEngine::before(&crate::support::docker::engine_socket());
+        let door = FakeEngine::before(&engine_socket());
         for path in [door.socket(), door.socket().parent().unwrap().to_owned()] {
             std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
         }

@@ -1,5 +1,5 @@
-//! Packages inside containers of a real engine, here and over SSH: databases of dpkg and apk as they lie in a Debian and an Alpine
-//! tree, held against the package manager's own words; and containers that cannot be looked into.
+//! Packages inside containers of a real engine, here and over SSH: databases of dpkg, apk and rpm as they lie in trees of Debian,
+//! Alpine and Fedora, held against the package manager's own words; and containers that cannot be looked into.
 
 use std::fs;
 use std::process::Command;
@@ -110,6 +110,86 @@ fn needs_docker_needs_mounts_databases_of_dpkg_and_apk_are_read_here_and_over_ss
     assert!(report["coverage"].to_string().contains("because docker is off"), "{}", report["coverage"]);
 }
 
+/// Builds packages by rpm, installs them below a directory, takes some away again while somebody reads the database, so that its
+/// log is kept, and copies both. Prints what rpm lists in the end.
+const RPM_TREE: &str = r#"
+set -e
+cd "$1"
+{
+    printf 'Name: whole\nVersion: 1\nRelease: 1\nSummary: x\nLicense: MIT\nBuildArch: noarch\n%%description\nx\n%%files\n'
+    for n in $(seq 150); do
+        printf '%%package -n part%s\nVersion: %s.%s\nEpoch: %s\nSummary: x\n%%description -n part%s\n' $n $n $((n % 7)) $((n % 3)) $n
+        head -c $((n * 97)) /dev/zero | tr '\0' x
+        printf '\n%%files -n part%s\n' $n
+    done
+} >whole.spec
+rpmbuild -bb --quiet --define "_topdir $1/top" whole.spec
+mkdir root
+rpm --root "$1/root" --dbpath /var/lib/rpm -i --nodeps top/RPMS/noarch/*.rpm 2>/dev/null
+python3 - "$1" <<'END'
+import shutil, sqlite3, subprocess, sys
+base = sys.argv[1] + "/root/var/lib/rpm/rpmdb.sqlite"
+count = lambda reader: reader.execute("select count(*) from Packages").fetchone()[0]
+reader = sqlite3.connect(base, isolation_level=None)
+reader.execute("begin")
+assert count(reader) == 151
+rpm = ["rpm", "--root", sys.argv[1] + "/root", "--dbpath", "/var/lib/rpm"]
+removing = subprocess.Popen([*rpm, "-e", "--nodeps", "part3", "part77", "part150"], stderr=subprocess.DEVNULL)
+while count(sqlite3.connect(base)) > 148:
+    assert removing.poll() is None
+for kind in ["", "-wal"]:
+    shutil.copy(base + kind, sys.argv[1] + "/copy" + kind)
+# It waits for the reader, to empty the log.
+removing.kill()
+removing.wait()
+reader.close()
+form = r"%{NAME}\t%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\t%{ARCH}\n"
+listed = subprocess.run([*rpm, "-qa", "--qf", form], check=True, stdout=subprocess.PIPE, text=True).stdout
+print("".join(sorted(listed.splitlines(keepends=True))), end="")
+END
+"#;
+
+#[test]
+fn needs_docker_needs_mounts_databases_of_rpm_are_read_here_and_over_ssh() {
+    let (stage, _server) = stage();
+    let tree = assert_fs::TempDir::new().unwrap();
+    let made = Command::new("sh").args(["-c", RPM_TREE, "sh"]).arg(tree.path()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let listed = String::from_utf8(made.stdout).unwrap();
+    let log = fs::read(tree.path().join("copy-wal")).unwrap();
+    assert!(listed.lines().count() == 148 && !log.is_empty(), "{listed}");
+    let image = stage.name("app:1");
+    stage.recreate("deb", &image, &[]);
+    let place = |name: &str| tree.path().join(name).display().to_string();
+    let web = stage.name("deb");
+    let copied = |with_log: bool| {
+        stage.docker(&["exec", &web, "/bin/busybox", "rm", "-rf", "/usr/lib/sysimage"]);
+        stage.docker(&["exec", &web, "/bin/busybox", "mkdir", "-p", "/usr/lib/sysimage/rpm"]);
+        let database = format!("{web}:/usr/lib/sysimage/rpm/rpmdb.sqlite");
+        stage.docker(&["cp", &place("copy"), &database]);
+        if with_log {
+            stage.docker(&["cp", &place("copy-wal"), &format!("{database}-wal")]);
+        }
+    };
+    copied(true);
+    stage.ok(&["export", "--accept"]);
+    let begin = format!("{web}:");
+    let locked = stage.project.read(LOCK);
+    let its: Vec<&str> = locked.lines().filter_map(|line| line.strip_prefix(&begin)).collect();
+    assert_eq!(its, listed.lines().collect::<Vec<_>>());
+    let found = |more: &[&str]| {
+        let (code, report) = stage.check(&[&["--only", "packages"], more].concat());
+        (code, told(&stage, &report))
+    };
+    // Without the log the database is as it was before.
+    let removed = ["deb:part150 unexpected", "deb:part3 unexpected", "deb:part77 unexpected"];
+    for (with_log, expected) in [(true, (0, vec![])), (false, (2, removed.map(str::to_owned).to_vec()))] {
+        copied(with_log);
+        assert_eq!(found(&[]), expected);
+        assert_eq!(found(&["--target", "prod"]), expected);
+    }
+}
+
 #[test]
 fn needs_docker_needs_mounts_a_container_that_cannot_be_looked_into_is_one_error() {
     let (stage, _server) = stage();
@@ -131,7 +211,10 @@ fn needs_docker_needs_mounts_a_container_that_cannot_be_looked_into_is_one_error
     stage.recreate("deb", &image, &[]);
     assert!(why("deb").contains("neither dpkg nor apk nor rpm"));
     put(&stage, "deb", "/var/lib/rpm/rpmdb.sqlite", "SQLite format 3");
-    assert!(why("deb").contains("the database of rpm is not read without rpm"));
+    assert!(why("deb").contains("the database of rpm is damaged (it is none of SQLite)"), "{}", why("deb"));
+    stage.recreate("deb", &image, &[]);
+    put(&stage, "deb", "/usr/lib/sysimage/rpm/Packages.db", "RpmP");
+    assert!(why("deb").contains("of SQLite alone is read"), "{}", why("deb"));
     stage.recreate("deb", &image, &["--tmpfs", "/var/lib"]);
     assert!(why("deb").contains("is mounted at /var/lib"), "{}", why("deb"));
     stage.recreate("deb", &image, &[]);

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::docker::{LOCK, Stage, check_of, drift_of, engine_socket};
 use crate::support::engine::{FakeEngine, Reply, id, image, listed};
+use crate::support::watcher::Watcher;
 use crate::support::{Project, Ran, ended, status};
 
 /// A project whose baseline has one running container `web` of `app:1`.
@@ -91,6 +92,33 @@ fn a_run_that_could_not_ask_the_engine_has_neither_compared_nor_skipped() {
     }
     assert_eq!(told(&engine.host(), &["--docker", "off"]), None);
     assert_eq!(told(nowhere, &[]), Some("SKIP".into()), "the last whole run did not compare, on purpose");
+}
+
+/// Docker tells of the end of a container before its list has it, and where nobody stopped it, that is the last event there is.
+#[test]
+fn a_container_that_a_watcher_has_heard_of_is_as_it_says_itself_and_not_as_a_list_has_it() {
+    static HAS_ENDED: AtomicBool = AtomicBool::new(false);
+    let mut web = listed("web", "app:1", &id("a"), "running");
+    web["Status"] = "Up 3 hours".into();
+    let list = json!([web]).to_string();
+    let engine = FakeEngine::new(move |path| match path.split(['/', '?']).collect::<Vec<_>>()[..] {
+        ["", "containers", "json", ..] => Reply::Body(200, list.clone()),
+        ["", "images", "json", ..] => Reply::Body(200, "[]".to_owned()),
+        ["", "events", ..] if HAS_ENDED.load(Ordering::SeqCst) => Reply::Body(200, String::new()),
+        ["", "events", ..] => Reply::Body(503, "{}".to_owned()),
+        _ => Reply::Body(200, json!({"State": {"Status": "exited", "Running": false, "Pid": 0}}).to_string()),
+    });
+    let project = locked();
+    let mut command = crate::support::world::driftlock();
+    command.current_dir(project.root()).env("DOCKER_HOST", engine.host());
+    let mut watcher = Watcher::of(command, &["--docker", "required"]);
+    HAS_ENDED.store(true, Ordering::SeqCst);
+    let event = watcher.wait_for_subject(0, "drift.detected", "web");
+    assert_eq!(
+        (&event["check"], &event["trigger"]),
+        (&"container_state".into(), &"engine".into()),
+        "{event}"
+    );
 }
 
 #[test]

@@ -75,6 +75,38 @@ fn whatever_ends_it_the_container_and_its_image_are_removed() {
     }
 }
 
+/// Puts an image with the proof's label on the engine, made at a moment in RFC 3339.
+fn left_behind(stage: &Stage, name: &str, created: &str) {
+    let dir = stage.project.path("left");
+    let line = r#"set -e; mkdir -p "$1" && cd "$1" && echo x >file && tar -cf layer.tar file
+        layer=$(sha256sum layer.tar | cut -d' ' -f1)
+        printf '{"architecture":"amd64","os":"linux","created":"%s","config":{"Labels":{"driftlock.selftest":"%s"}},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' "$3" "$2" "$layer" >config.json
+        printf '[{"Config":"config.json","RepoTags":["localhost/%s:latest"],"Layers":["layer.tar"]}]' "$2" >manifest.json
+        tar -cf image.tar config.json manifest.json layer.tar"#;
+    let mut made = std::process::Command::new("sh");
+    made.args(["-c", line, "sh"]).arg(&dir).args([name, created]);
+    assert!(made.status().unwrap().success());
+    stage.docker(&["load", "-q", "-i", dir.join("image.tar").to_str().unwrap()]);
+}
+
+#[test]
+fn the_image_of_a_proof_that_was_killed_goes_with_the_next_one() {
+    let stage = Stage::new();
+    let names = ["old", "new"].map(|word| format!("driftlock-selftest-{}{word}", stage.prefix));
+    let own = stage.name("theirs");
+    let hour = std::time::Duration::from_secs(3600);
+    left_behind(&stage, &names[0], "2020-01-01T00:00:00Z");
+    left_behind(&stage, &own, "2020-01-01T00:00:00Z");
+    // One that is younger may be of a proof that runs at this moment.
+    let later = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now() + hour);
+    left_behind(&stage, &names[1], &later.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
+    proves_and_leaves_nothing(&stage, &engine_socket());
+    let there = |name: &str| !stage.docker(&["images", "-q", &format!("localhost/{name}")]).is_empty();
+    let left = [&names[0], &names[1], &own].map(|name| there(name));
+    stage.docker(&["rmi", &format!("localhost/{}", names[1]), &format!("localhost/{own}")]);
+    assert_eq!(left, [false, true, true]);
+}
+
 #[test]
 fn a_check_beside_it_does_not_take_its_container_for_drift() {
     let stage = Stage::accepted();

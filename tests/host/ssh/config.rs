@@ -148,16 +148,16 @@ fn a_jump_host_before_many_targets_never_has_to_reset_a_connection() {
     let jump = Server::start(|setup| _ = setup.line("MaxStartups 20:100:20"));
     let last = Server::start(|setup| _ = setup.line("MaxStartups 200"));
     let (mut config, mut targets) = (host("jump", &jump, ""), String::new());
-    for at in 0..50 {
+    for at in 0..60 {
         config += &host(&format!("erp{at}"), &last, "  ProxyJump jump\n");
         let _ = write!(targets, "[targets.erp{at}]\nhost = \"erp{at}\"\ndocker = \"off\"\n");
     }
     let user = User::with(Some(&config));
     user.project.file("audit/driftlock.toml", &(user.project.read("audit/driftlock.toml") + &targets));
-    let args = ["check", "--all", "--jobs", "50", "--connect-timeout", "60", "--format", "json"];
+    let args = ["check", "--all", "--jobs", "60", "--connect-timeout", "60", "--format", "json"];
     let reports = user.run(&args).report();
     let reports = reports["reports"].as_array().unwrap();
-    assert_eq!(reports.iter().filter(|report| collected(report)).count(), 50);
+    assert_eq!(reports.iter().filter(|report| collected(report)).count(), 60);
     let log = jump.log();
     assert!(!log.contains("MaxStartups"), "{log}");
 }

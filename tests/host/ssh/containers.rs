@@ -98,6 +98,7 @@ fn answer_of(host: &dyn Host, stage: &Stage) -> ContainersAnswer {
         ignores_unnamed: false,
         limited: Limited::default(),
         ports: true,
+        states: false,
         clock: || 0,
     });
     match host.observe(&[query], &Watch::default()).unwrap().remove(0) {
@@ -625,6 +626,7 @@ fn a_connection_that_breaks_meanwhile_is_told() {
         ignores_unnamed: false,
         limited: Limited::default(),
         ports: true,
+        states: false,
         clock: || 0,
     });
     let host = Way::to(&server).host(&stage.project.root(), EngineAccess::Auto);

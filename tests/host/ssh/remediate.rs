@@ -9,8 +9,11 @@ use std::time::Duration;
 use crate::commands::remediate::{host_file, released};
 use crate::support::dice::Dice;
 use crate::support::disk::{files_below, temporaries};
+use crate::support::http::{Answer, HttpServer};
+use crate::support::redis::Redis;
 use crate::support::sshd::Server;
-use crate::support::{Project, Ran, needs, random};
+use crate::support::watcher::Watcher;
+use crate::support::{Project, Ran, needs, random, wait_until};
 
 const EDGE: &str = "infra/stacks/edge/docker-compose.yml";
 const ORDER: &str = "odoo_modules/seisei/printer/models/order.py";
@@ -183,7 +186,7 @@ fn drift_of_a_server_at_random_is_repaired_also_after_a_kill_and_nothing_else_is
     fs::write(tree.join("infra/notes.txt"), "notes\n").unwrap();
     let before = whole(&tree);
     let mut dice = Dice(random::seed());
-    let mut killed = 0;
+    let (mut repaired, mut killed) = (0, 0);
     for _ in 0..crate::support::rounds(6) {
         for _ in 0..=dice.roll(4) {
             let path = dice.one_of(&before.keys().collect::<Vec<_>>()).clone();
@@ -205,8 +208,9 @@ fn drift_of_a_server_at_random_is_repaired_also_after_a_kill_and_nothing_else_is
             }
         }
         let drifted = whole(&tree);
+        repaired += usize::from(drifted != before);
         let args = ["remediate", "--target", "prod", "--host-config", &host, "**", "--yes"];
-        if dice.once_in(2) {
+        if drifted != before && dice.once_in(3) {
             let mut child = project.spawn(&args);
             std::thread::sleep(Duration::from_millis(dice.roll(600) as u64));
             let _ = child.kill();
@@ -230,68 +234,136 @@ fn drift_of_a_server_at_random_is_repaired_also_after_a_kill_and_nothing_else_is
         assert_eq!(whole(&tree), before);
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
     }
-    println!("{killed} were killed");
+    println!("{repaired} were repaired, {killed} of them were killed before");
+}
+
+/// A playbook that copies the released file to a server: the playbook's place, and the table of the host's own file that runs it.
+struct Playbook {
+    dir: tempfile::TempDir,
+    modules: PathBuf,
+    file: PathBuf,
+    table: String,
+}
+
+impl Playbook {
+    fn new(project: &Project, sshd: &Server) -> Self {
+        let modules = std::env::var_os("DRIFTLOCK_ANSIBLE")
+            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/ansible"), PathBuf::from);
+        let dir = tempfile::tempdir().unwrap();
+        let [inventory, file] = ["hosts", "play.yml"].map(|name| dir.path().join(name));
+        let line = format!(
+            "prod ansible_host={} ansible_port={} ansible_user={} ansible_ssh_private_key_file={} \
+             ansible_ssh_common_args='-o UserKnownHostsFile={}' ansible_python_interpreter=/usr/bin/python3\n",
+            sshd.address(),
+            sshd.port,
+            sshd.user(),
+            sshd.key().display(),
+            sshd.known_hosts().display()
+        );
+        fs::write(&inventory, line).unwrap();
+        let task = format!(
+            "- hosts: all\n  gather_facts: false\n  tasks:\n    - ansible.builtin.copy:\n        src: {}\n        dest: {}\n        mode: preserve\n",
+            project.path(ORDER).display(),
+            sshd.dir().join("erp").join(ORDER).display()
+        );
+        fs::write(&file, task).unwrap();
+        let table = format!(
+            "[remediations.ansible]\nrun = [\"python3\", \"{}\", \"-i\", \"{}\", \"--limit\", \"{{target}}\", \"{}\"]\nenv = [\"ANSIBLE_*\", \"PYTHON*\", \"LC_ALL\"]\n",
+            modules.join("bin/ansible-playbook").display(),
+            inventory.display(),
+            file.display()
+        );
+        Self { dir, modules, file, table }
+    }
+
+    /// The variables with which Ansible runs. No connection of its outlives it.
+    fn variables(&self) -> [(&'static str, std::ffi::OsString); 5] {
+        [
+            ("PYTHONPATH", self.modules.clone().into()),
+            ("PYTHONDONTWRITEBYTECODE", "1".into()),
+            ("LC_ALL", "C.UTF-8".into()),
+            ("ANSIBLE_HOME", self.dir.path().into()),
+            ("ANSIBLE_SSH_ARGS", "-o ControlMaster=no".into()),
+        ]
+    }
 }
 
 #[test]
 fn needs_ansible_a_playbook_repairs_a_server() {
     needs::declared(needs::ANSIBLE);
     let (project, sshd, (_dir, host)) = on_server(|_| {});
-    let tree = sshd.dir().join("erp");
-    let modules = std::env::var_os("DRIFTLOCK_ANSIBLE")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/ansible"), PathBuf::from);
-    let dir = tempfile::tempdir().unwrap();
-    let [inventory, play] = ["hosts", "play.yml"].map(|name| dir.path().join(name));
-    let line = format!(
-        "prod ansible_host={} ansible_port={} ansible_user={} ansible_ssh_private_key_file={} \
-         ansible_ssh_common_args='-o UserKnownHostsFile={}' ansible_python_interpreter=/usr/bin/python3\n",
-        sshd.address(),
-        sshd.port,
-        sshd.user(),
-        sshd.key().display(),
-        sshd.known_hosts().display()
-    );
-    fs::write(&inventory, line).unwrap();
-    let task = format!(
-        "- hosts: all\n  gather_facts: false\n  tasks:\n    - ansible.builtin.copy:\n        src: {}\n        dest: {}\n        mode: preserve\n",
-        project.path(ORDER).display(),
-        tree.join(ORDER).display()
-    );
-    fs::write(&play, task).unwrap();
-    let remediation = format!(
-        "[remediations.ansible]\nrun = [\"python3\", \"{}\", \"-i\", \"{}\", \"--limit\", \"{{target}}\", \"{}\"]\nenv = [\"ANSIBLE_*\", \"PYTHON*\", \"LC_ALL\"]\n",
-        modules.join("bin/ansible-playbook").display(),
-        inventory.display(),
-        play.display()
-    );
+    let (tree, playbook) = (sshd.dir().join("erp"), Playbook::new(&project, &sshd));
     let text = fs::read_to_string(&host).unwrap();
-    fs::write(&host, text + &remediation).unwrap();
+    fs::write(&host, text + &playbook.table).unwrap();
     fs::write(tree.join(ORDER), "by hand\n").unwrap();
     let args =
         ["remediate", "--target", "prod", "--host-config", &host, "printer", "--with", "ansible", "--yes"];
-    let mut command = project.driftlock(&args);
-    command.env("PYTHONPATH", &modules).env("PYTHONDONTWRITEBYTECODE", "1").env("LC_ALL", "C.UTF-8");
-    // No connection of Ansible's outlives it.
-    command.env("ANSIBLE_HOME", dir.path()).env("ANSIBLE_SSH_ARGS", "-o ControlMaster=no");
-    let ran = Ran(command.output().unwrap());
+    let ran = Ran(project.driftlock(&args).envs(playbook.variables()).output().unwrap());
     assert_eq!(ran.code(), 0, "{}{}", ran.out(), ran.err());
     assert!(ran.out().contains("Resolved: addon_hashes/printer\n"), "{}", ran.out());
     assert_eq!(fs::read_to_string(tree.join(ORDER)).unwrap(), "class Order: pass\n");
     // What the playbook cannot do is escalated.
     fs::write(tree.join(ORDER), "by hand\n").unwrap();
     fs::write(
-        &play,
+        &playbook.file,
         "- hosts: all\n  gather_facts: false\n  tasks:\n    - ansible.builtin.fail: {msg: no}\n",
     )
     .unwrap();
-    let mut command = project.driftlock(&args);
-    command.env("PYTHONPATH", &modules).env("PYTHONDONTWRITEBYTECODE", "1").env("LC_ALL", "C.UTF-8");
-    command.env("ANSIBLE_HOME", dir.path()).env("ANSIBLE_SSH_ARGS", "-o ControlMaster=no");
-    let ran = Ran(command.output().unwrap());
+    let ran = Ran(project.driftlock(&args).envs(playbook.variables()).output().unwrap());
     assert_eq!(ran.code(), 2, "{}{}", ran.out(), ran.err());
     assert!(
         ran.out().contains("Escalated: addon_hashes/printer: python3 ended with exit code 2"),
         "{}",
         ran.out()
     );
+}
+
+/// An agent of the server says that a file changed → it is looked at → the event is published → a change request is opened → a playbook
+/// repairs → it is looked at again → the events are published → the change request is closed.
+#[test]
+fn needs_ansible_from_the_hint_of_an_agent_to_the_closed_change_request() {
+    needs::declared(needs::ANSIBLE);
+    let (project, sshd, (_dir, host)) = on_server(|_| {});
+    let (tree, playbook) = (sshd.dir().join("erp"), Playbook::new(&project, &sshd));
+    let (redis, desk) = (Redis::start(""), HttpServer::start());
+    let body = "{\"number\": \"CHG7\"}";
+    let created =
+        format!("HTTP/1.1 201 Created\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    desk.answer(&[Answer::Raw(created)]);
+    let requests = "[change_requests.desk]\nkind = \"webhook\"\nurl_env = \"DESK\"\n";
+    project.file("audit/driftlock.toml", &(project.read("audit/driftlock.toml") + requests));
+    let policy = "[[policy]]\nname = \"by playbook\"\nmatch = { check = \"addon_hashes\" }\nauto_change_request = \"desk\"\nauto_remediate = \"ansible\"\n";
+    project.file("audit/policies.toml", policy);
+    crate::support::git::commit_all(&project, "policies");
+    let more = format!(
+        "{requests}{}[remediation]\nallow = [\"run\"]\n[events.redis]\nurl = \"redis://127.0.0.1:{}\"\nlisten = [\"drift.file_changed\"]\n",
+        playbook.table, redis.port
+    );
+    let text = fs::read_to_string(&host).unwrap();
+    fs::write(&host, text + &more).unwrap();
+    let mut command = crate::support::world::driftlock();
+    command.current_dir(project.root()).env("DESK", desk.url()).envs(playbook.variables());
+    // Nothing but the hint leads to a look in time.
+    let args = ["--docker", "off", "--target", "prod", "--host-config", &host, "--reconcile", "1h"];
+    let mut watcher = Watcher::of(command, &args);
+    fs::write(tree.join(ORDER), "by hand\n").unwrap();
+    redis.ask(&["XADD", "drift.file_changed", "*", "path", ORDER]);
+    watcher.wait_for_subject(0, "drift.remediated", "printer");
+    watcher.wait_for_subject(0, "drift.resolved", "printer");
+    assert_eq!(fs::read_to_string(tree.join(ORDER)).unwrap(), "class Order: pass\n");
+    wait_until(|| desk.count() >= 2);
+    wait_until(|| !redis.stream("drift.resolved").is_empty());
+    let taken = desk.taken();
+    let told: Vec<_> = taken.iter().map(|it| it.headers["driftlock-event"].as_str()).collect();
+    assert_eq!(told, ["change_request.opened", "change_request.closed"]);
+    assert_eq!(taken[0].json()["drift"]["subject"], "printer");
+    assert_eq!(taken[1].json()["reference"], "CHG7");
+    let numbers = ["detected", "remediated", "resolved"].map(|name| {
+        let events = redis.stream(&format!("drift.{name}"));
+        assert!(events.len() == 1 && events[0]["target"] == "prod", "{name}: {events:#?}");
+        events[0]["seq"].as_u64().unwrap()
+    });
+    // The end of the drift may be seen before the repair tells of itself.
+    assert!(numbers[1..].iter().all(|later| *later > numbers[0]), "{numbers:?}");
+    assert_eq!(watcher.end().0, 143);
 }

@@ -43,7 +43,8 @@ pub(crate) fn tell(
 
 /// The places that were asked for, by name; of all targets, those that earlier runs looked at.
 fn places(project: &Project, args: &AimArgs) -> Vec<Option<String>> {
-    let named: Vec<String> = if args.all { runs::targets(&project.store_root) } else { args.names() };
+    let left = || runs::targets(&project.store_root);
+    let named: Vec<String> = if args.all { left() } else { args.names(project).unwrap_or_default() };
     let known: Vec<Option<String>> =
         named.into_iter().filter(|name| is_target_name(name)).map(Some).collect();
     if known.is_empty() { vec![None] } else { known }

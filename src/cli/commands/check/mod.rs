@@ -2,12 +2,7 @@
 
 mod failed;
 
-use crate::audit::acknowledgements::with_rules;
-use crate::audit::plan_text::describe;
-use crate::model::printable_path;
-use crate::store::after_run::after_run;
-use crate::store::keeper::{Keeper, Kept};
-use crate::store::pause;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -15,12 +10,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::acknowledge::{self, Acknowledgement};
+use crate::audit::acknowledgements::with_rules;
 use crate::audit::databases;
 use crate::audit::desired;
 use crate::audit::examine::{Auditor, BaselineChoice, Examined, Selection};
 use crate::audit::fleet::Fleet;
 use crate::audit::infrastructure;
 use crate::audit::pipeline;
+use crate::audit::plan_text::describe;
 use crate::audit::remedies::Advice;
 use crate::audit::signing_key;
 use crate::audit::since_last::Extent;
@@ -30,20 +27,25 @@ use crate::baseline::Source;
 use crate::check::{CONTAINER_CONTENTS, Check};
 use crate::cli::Session;
 use crate::cli::args::checks::ChoiceArgs;
-use crate::cli::args::formats::{DetailArgs, FormatArgs, Wanted, check_outputs, emit};
+use crate::cli::args::formats::{DetailArgs, FormatArgs, OneByOne, Wanted, check_outputs, emit};
 use crate::cli::args::target::AimArgs;
 use crate::cli::args::trust::TrustArgs;
 use crate::cli::terminal::output;
 use crate::cli::terminal::output::{When, say};
 use crate::cli::terminal::signals::Interrupt;
+use crate::control::clock::Started;
 use crate::error::{Failure, FailureKind};
 use crate::events::past_events;
 use crate::host::{HostError, Watch};
-use crate::model::{ExitCode, Report, escaped, quoted_name};
+use crate::model::{ExitCode, Report, escaped, printable_path, quoted_name};
 use crate::notify::after_check::Telling;
 use crate::project::Project;
+use crate::store::after_run::after_run;
+use crate::store::keeper::{Keeper, Kept};
+use crate::store::last_sweep::LastSweep;
 use crate::store::outputs::check_output;
 use crate::store::past_runs;
+use crate::store::pause;
 use crate::store::previous::Previous;
 use crate::store::report_signing::Signing;
 
@@ -122,6 +124,9 @@ pub(crate) struct CheckArgs {
     /// Print what would be looked at; look at nothing, write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Whether the targets are a fleet, of which people want to know what came of the last sweep
+    #[arg(skip)]
+    is_sweep: bool,
 }
 
 impl CheckArgs {
@@ -150,6 +155,7 @@ impl CheckArgs {
             plan: None,
             image: None,
             dry_run: false,
+            is_sweep: true,
         }
     }
 }
@@ -175,7 +181,8 @@ fn begun(
     interrupt: &Interrupt,
 ) -> Result<u8, Failure> {
     let (mut only, mut require) = (args.choice.only(), args.choice.require());
-    let project = session.project()?;
+    let mut project = session.project()?;
+    args.aim.take_inventory(&mut project)?;
     check_outputs(&project, args.output.as_deref(), wanted)?;
     let mut aims = args.aim.resolve(&project, args.choice.docker())?;
     if let Some(plan) = &args.plan {
@@ -227,13 +234,30 @@ fn begun(
         events: session.control.events_unless(args.quiet),
         cancel: &interrupt.watch,
     };
-    let done = fleet.each(&aims, Aim::name, |aim, watch| job.run(aim, watch));
+    let (started, told) = (Started::now(), OneByOne::new(wanted, args.quiet));
+    let done = fleet.each(&aims, Aim::name, |aim, watch| {
+        let done = job.run(aim, watch);
+        if let Ok((report, _)) = &done {
+            told.tell(report);
+        }
+        done
+    });
     if interrupt.code().is_some() {
         return Ok(1);
     }
-    let each = aims.iter().zip(done).map(|(aim, done)| job.finished(aim, done));
+    let each = aims.iter().zip(done).map(|(aim, done)| {
+        let is_told = matches!(done, Some(Ok(_)));
+        let report = job.finished(aim, done)?;
+        if !is_told {
+            told.tell(&report);
+        }
+        Ok(report)
+    });
     let mut reports = each.collect::<Result<Vec<Report>, Failure>>()?;
-    let code = job.tell(&mut reports, wanted, session.color, interrupt)?;
+    if args.is_sweep {
+        LastSweep::record(project, &reports, &BTreeSet::new(), started.unix);
+    }
+    let code = job.tell(&mut reports, &told.rest()?, session.color, interrupt)?;
     let wrote = args.output.is_none() && reports.iter().any(|report| report.location.is_some());
     if wrote && !args.keep && believes(job.trusting.as_ref(), &reports) {
         let warnings = after_run(project, &interrupt.watch);

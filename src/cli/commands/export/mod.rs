@@ -108,7 +108,8 @@ pub(crate) fn run(session: &Session, args: &ExportArgs, interrupt: &Interrupt) -
     let wanted = args.formats.resolve()?;
     refuse_metrics(&wanted, "an export compares nothing")?;
     let (only, require) = (args.choice.only(), args.choice.require());
-    let project = session.project()?;
+    let mut project = session.project()?;
+    args.aim.take_inventory(&mut project)?;
     check_outputs(&project, args.output.as_deref(), &wanted)?;
     let aims = match &args.from {
         Some(from) => vec![aim_at(&project, from, args.choice.docker())?],

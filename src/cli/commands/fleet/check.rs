@@ -10,26 +10,30 @@ use clap::Args;
 
 use super::QueueArgs;
 use crate::atomic::{LARGEST_TEXT, read_file_within};
+use crate::audit::inventory;
 use crate::audit::signing_key;
 use crate::audit::target::Aim;
 use crate::audit::trust_policy::{Trusting, believes, judge_here};
 use crate::cli::Session;
-use crate::cli::args::formats::{DetailArgs, FormatArgs, Wanted, check_outputs, emit};
+use crate::cli::args::formats::{DetailArgs, FormatArgs, OneByOne, Wanted, check_outputs, emit};
 use crate::cli::args::target::{AimArgs, ReachArgs};
 use crate::cli::args::trust::TrustArgs;
+use crate::cli::completion;
 use crate::cli::terminal::output::say;
 use crate::cli::terminal::signals::Interrupt;
 use crate::control::Events;
+use crate::control::clock::Started;
 use crate::error::Failure;
 use crate::events::past_events;
 use crate::fleet::enrolment::AllowedWorkers;
 use crate::fleet::sweep::{SweepCall, SweepOutcome};
-use crate::model::{Digest, ExitCode, Report, escaped, printable_path};
+use crate::model::{Digest, ExitCode, Report, printable_path};
 use crate::notify::after_check::Telling;
 use crate::project::Project;
 use crate::section::lock_file_groups;
 use crate::store::after_run::after_run;
 use crate::store::keeper::Keeper;
+use crate::store::last_sweep::LastSweep;
 use crate::store::past_runs;
 use crate::store::pause;
 use crate::store::previous::Previous;
@@ -43,7 +47,7 @@ use crate::store::report_signing::Signing;
 #[command(after_help = "\
 Examples:
   driftlock fleet check --queue redis://queue.example.com
-  driftlock fleet check --queue redis://queue.example.com --targets web.txt --deadline 5m
+  driftlock fleet check --queue redis://queue.example.com --target @web --deadline 5m
   driftlock fleet check --queue redis://queue.example.com --format fleet
   driftlock fleet check --jobs 32               without a queue: this process alone")]
 pub(crate) struct FleetCheckArgs {
@@ -52,7 +56,10 @@ pub(crate) struct FleetCheckArgs {
     queue: Option<String>,
     #[command(flatten)]
     access: QueueArgs,
-    /// The targets to check, one name a line; - is the standard input [default: every target of audit/driftlock.toml]
+    /// A target to check, or @NAME for a group of them; repeatable [default: every target of audit/driftlock.toml]
+    #[arg(long, value_name = "NAME", conflicts_with = "targets", add = completion::GROUPS.completer())]
+    target: Vec<String>,
+    /// The targets to check, one name a line, or @NAME for a group; - is the standard input
     #[arg(long, value_name = "FILE")]
     targets: Option<PathBuf>,
     /// How long to wait for results
@@ -82,13 +89,20 @@ impl FleetCheckArgs {
 
     /// The targets, for a check by this process alone.
     pub(crate) fn aim(&self, session: &Session) -> Result<AimArgs, Failure> {
-        let names = self.names(&session.project()?)?;
+        let names = self.names(&mut session.project()?)?;
         Ok(AimArgs::of_targets(names, self.jobs, self.reach.clone()))
     }
 
     /// The names of the targets, each once, all of them known.
-    fn names(&self, project: &Project) -> Result<Vec<String>, Failure> {
+    fn names(&self, project: &mut Project) -> Result<Vec<String>, Failure> {
         let Some(file) = &self.targets else {
+            inventory::include(
+                &mut project.config,
+                Some(self.target.as_slice()).filter(|it| !it.is_empty()),
+            )?;
+            if !self.target.is_empty() {
+                return targets_named(project, &self.target);
+            }
             let all: Vec<String> = project.config.targets.keys().cloned().collect();
             if all.is_empty() {
                 let failure = Failure::new("audit/driftlock.toml has no target");
@@ -105,34 +119,34 @@ impl FleetCheckArgs {
         };
         let bytes = bytes.map_err(|error| Failure::at(file, &error))?;
         let text = String::from_utf8(bytes).map_err(|_| Failure::new(format!("{shown}: it is no UTF-8")))?;
-        let (mut names, mut seen) = (Vec::new(), BTreeSet::new());
-        for (at, line) in text.lines().enumerate() {
-            let name = line.trim();
-            if name.is_empty() || name.starts_with('#') {
-                continue;
-            }
-            if !project.config.targets.contains_key(name) {
-                let name = escaped(name.as_bytes());
-                let failure = Failure::new(format!("{shown}: line {}: no target \"{name}\"", at + 1));
-                return Err(failure.hint("it must stand in audit/driftlock.toml as [targets.NAME]"));
-            }
-            if seen.insert(name.to_owned()) {
-                names.push(name.to_owned());
-            }
-        }
+        let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim().to_owned()));
+        let (numbers, names): (Vec<usize>, Vec<String>) =
+            lines.filter(|(_, name)| !name.is_empty() && !name.starts_with('#')).unzip();
         if names.is_empty() {
             return Err(Failure::new(format!("{shown}: it names no target")).hint("write one name a line"));
         }
-        Ok(names)
+        inventory::include(&mut project.config, Some(&names))?;
+        for (line, name) in numbers.into_iter().zip(&names) {
+            targets_named(project, std::slice::from_ref(name))
+                .map_err(|failure| failure.before(&format!("{shown}: line {line}: ")))?;
+        }
+        targets_named(project, &names)
     }
+}
+
+/// The targets of that name, the members in place of each group, all of them known.
+fn targets_named(project: &Project, names: &[String]) -> Result<Vec<String>, Failure> {
+    let names = project.expand(names)?;
+    names.iter().try_for_each(|name| project.target(name).map(drop))?;
+    Ok(names.into_iter().map(str::to_owned).collect())
 }
 
 pub(crate) fn run(session: &Session, args: &FleetCheckArgs, interrupt: &Interrupt) -> Result<u8, Failure> {
     let wanted = args.formats.resolve()?;
     let deadline = super::duration("--deadline", &args.deadline)?;
-    let project = session.project()?;
+    let mut project = session.project()?;
+    let names = args.names(&mut project)?;
     check_outputs(&project, None, &wanted)?;
-    let names = args.names(&project)?;
     let url = args.queue.as_deref().unwrap_or_default();
     let server = args.access.server(&project, url)?;
     let allowed = AllowedWorkers::read(&project)?;
@@ -146,11 +160,13 @@ pub(crate) fn run(session: &Session, args: &FleetCheckArgs, interrupt: &Interrup
         trusting: args.trust.resolve(&project)?,
         signing: Signing::with(&project, signing_key::for_reports(&project)),
     };
-    let mut reports = job.sweep(&call, &names)?;
+    let (started, told) = (Started::now(), OneByOne::new(&wanted, args.quiet));
+    let (mut reports, without) = job.sweep(&call, &names, &told)?;
     if interrupt.code().is_some() {
         return Ok(1);
     }
-    let code = job.tell(&mut reports, &wanted, session, interrupt)?;
+    LastSweep::record(&project, &reports, &without, started.unix);
+    let code = job.tell(&mut reports, &told.rest()?, session, interrupt)?;
     heard.end(code != 0);
     let wrote = reports.iter().any(|report| report.location.is_some());
     if wrote && believes(job.trusting.as_ref(), &reports) {
@@ -198,12 +214,23 @@ struct FleetJob<'a> {
 }
 
 impl FleetJob<'_> {
-    /// Has all targets checked, and keeps a run of each as it comes. The reports are in the order of the names.
-    fn sweep(&self, call: &SweepCall<'_>, names: &[String]) -> Result<Vec<Report>, Failure> {
+    /// Has all targets checked, and keeps a run of each as it comes. The reports are in the order of the names; beside them, the
+    /// targets that no result came of.
+    fn sweep(
+        &self,
+        call: &SweepCall<'_>,
+        names: &[String],
+        told: &OneByOne<'_>,
+    ) -> Result<(Vec<Report>, BTreeSet<String>), Failure> {
         let source = self.project.source();
         let reach = self.args.reach.reach();
         let (mut aims, mut digests, mut kept) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut signatures = BTreeMap::new();
+        let (mut signatures, mut without) = (BTreeMap::new(), BTreeSet::new());
+        let keep = |report: Report| {
+            let report = self.keep(report);
+            told.tell(&report);
+            report
+        };
         for name in names {
             let aim = Aim::target(self.project, name, &reach)?;
             match self.project.locks(&source, Some(name)) {
@@ -213,7 +240,7 @@ impl FleetJob<'_> {
                     signatures.insert(name.as_str(), looked);
                     digests.insert(name.clone(), locks.digest(&lock_file_groups()));
                 }
-                Err(failure) => drop(kept.insert(name.clone(), self.keep(self.failed(&aim, &failure)))),
+                Err(failure) => drop(kept.insert(name.clone(), keep(self.failed(&aim, &failure)))),
             }
             aims.insert(name.as_str(), aim);
         }
@@ -225,11 +252,14 @@ impl FleetJob<'_> {
                     judge_here(&mut report, signatures.get(name).and_then(Option::as_ref));
                     Report { project: printable_path(&self.project.root), ..*report }
                 }
-                Err(why) => self.failed(aim, &Failure::new(why)),
+                Err(why) => {
+                    without.insert(name.to_owned());
+                    self.failed(aim, &Failure::new(why))
+                }
             };
-            kept.insert(name.to_owned(), self.keep(report));
+            kept.insert(name.to_owned(), keep(report));
         });
-        Ok(names.iter().filter_map(|name| kept.remove(name)).collect())
+        Ok((names.iter().filter_map(|name| kept.remove(name)).collect(), without))
     }
 
     /// The report of a target without a result.

@@ -2,6 +2,8 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use clap::Args;
 use sd_notify::NotifyState;
@@ -11,6 +13,7 @@ use super::QueueArgs;
 use crate::acknowledge;
 use crate::audit::acknowledgements::with_rules;
 use crate::audit::examine::{Auditor, BaselineChoice, Examined, Selection};
+use crate::audit::inventory::{self, Listed};
 use crate::audit::remedies::Advice;
 use crate::audit::target::Aim;
 use crate::cli::Session;
@@ -18,11 +21,12 @@ use crate::cli::args::target::ReachArgs;
 use crate::cli::args::trust::TrustArgs;
 use crate::cli::terminal::signals::Interrupt;
 use crate::config::host_file::HostFile;
+use crate::control::waits;
 use crate::error::Failure;
 use crate::fleet::enrolment;
 use crate::fleet::worker::FleetWorker;
 use crate::host::{HostError, Watch};
-use crate::model::{Report, escaped, in_words};
+use crate::model::{Digest, Report, escaped, in_words};
 use crate::project::Project;
 
 /// Take tasks from a queue, check their targets, and put signed reports back
@@ -67,7 +71,7 @@ pub(crate) fn run(session: &Session, args: &FleetWorkerArgs, interrupt: &Interru
     let server = args.access.server(&project, &args.queue)?;
     let key = enrolment::worker_key(&project)?;
     let events = &*project.control.events;
-    let work = TargetLook { session, args };
+    let work = TargetLook { session, args, listed: Mutex::new(None) };
     for warning in work.configured()?.1 {
         events.warning(&warning);
     }
@@ -97,6 +101,15 @@ pub(crate) fn run(session: &Session, args: &FleetWorkerArgs, interrupt: &Interru
 struct TargetLook<'a> {
     session: &'a Session,
     args: &'a FleetWorkerArgs,
+    /// The hosts of the inventory as they were listed last.
+    listed: Mutex<Option<LastListed>>,
+}
+
+/// The hosts of an inventory, and when they were listed for which host's own file.
+struct LastListed {
+    at: Instant,
+    host_file: Option<Digest>,
+    listed: Listed,
 }
 
 impl TargetLook<'_> {
@@ -109,9 +122,31 @@ impl TargetLook<'_> {
         Ok(((project, host), warnings))
     }
 
+    /// Adds the hosts of the host's own inventory, where the target is none of its file. They are listed once for the tasks of a
+    /// short while.
+    fn take_inventory(&self, project: &mut Project, host: &HostFile, name: &str) -> Result<(), Failure> {
+        let defines = |name: &str| host.defines(name);
+        if inventory::knows(&project.config, Some(&[name.to_owned()]), &defines) {
+            return Ok(());
+        }
+        let mut last = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = last
+            .take()
+            .filter(|it| it.at.elapsed() < waits::FLEET_HOSTS.most && it.host_file == host.digest());
+        let listed = match fresh {
+            Some(fresh) => fresh,
+            None => match inventory::list(&project.config)? {
+                Some(listed) => LastListed { at: Instant::now(), host_file: host.digest(), listed },
+                None => return Ok(()),
+            },
+        };
+        last.insert(listed).listed.put_into(&mut project.config, &defines)
+    }
+
     /// Looks at one target, and compares it with the baseline of this root.
     fn look(&self, name: &str, watch: &Watch) -> Result<Report, Failure> {
-        let (project, host) = self.configured()?.0;
+        let (mut project, host) = self.configured()?.0;
+        self.take_inventory(&mut project, &host, name)?;
         let target = project.target(name)?;
         if let Some(why) = host.forbids(name, target) {
             return Err(Failure::new(why).of_project());

@@ -226,6 +226,7 @@ fn containers_alone_need_no_script() {
         ignores_unnamed: false,
         limited: crate::host::Limited::default(),
         ports: false,
+        states: false,
         clock: || 0,
     };
     assert!(Survey::new(&Layout::of_root(Path::new("/")), &[Query::Containers(query)]).is_none());
