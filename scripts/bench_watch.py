@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Measures `driftlock watch`: latency, idleness, memory, and events into Redis.
 
-Usage: scripts/bench_watch.py DRIFTLOCK latency [CHANGES] | idle [SECONDS] | large [MODULES] | redis [EVENTS]
+Usage: scripts/bench_watch.py DRIFTLOCK latency [CHANGES] | idle [SECONDS] | large [MODULES] | redis [EVENTS [AWAY]]
 
 Each makes a project of its own in a temporary directory. `latency` has `inotifywait | redis-cli` beside the watcher and
 `aide --check` after it, where they are installed; `idle` needs strace, `redis` and the agent need redis-server.
+The Redis is killed ten times, and each time away for up to AWAY seconds, one where nothing is said.
 """
 
 import json
@@ -274,7 +275,7 @@ def large(driftlock, modules):
     project.remove()
 
 
-def redis(driftlock, count):
+def redis(driftlock, count, away=1):
     configs = 5000
     project, server = Project(driftlock, 2, configs=configs), Redis()
     while server.ask("PING") != "PONG":
@@ -294,7 +295,7 @@ def redis(driftlock, count):
         if kills < 10:
             kills += 1
             server.kill()
-            time.sleep(random.uniform(0, 1))
+            time.sleep(random.uniform(away / 2, away))
             server.start()
     all_events = [it for _, it in watcher.events]
     began, want = time.monotonic(), {it["id"] for it in all_events}
@@ -337,7 +338,7 @@ def main():
         sys.exit(__doc__)
     work = {"latency": (latency, 1000), "idle": (idle, 600), "large": (large, 20000), "redis": (redis, 100000)}
     run, usual = work[sys.argv[2]]
-    run(sys.argv[1], int(sys.argv[3]) if len(sys.argv) > 3 else usual)
+    run(sys.argv[1], *(map(int, sys.argv[3:]) if len(sys.argv) > 3 else [usual]))
 
 
 main()

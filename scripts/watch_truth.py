@@ -3,6 +3,7 @@
 
   scripts/watch_truth.py DRIFTLOCK [--steps 2000] [--kills 200] [--seed N] [--no-engine]
   scripts/watch_truth.py DRIFTLOCK --floods 10 [--files 50000]
+  scripts/watch_truth.py DRIFTLOCK --away 60
 
 A step is one to three operations over files, links, a git work tree, and containers of an engine of its own, which is now and then
 restarted or killed. In as many steps as `--kills` says, the watcher is killed (SIGKILL), at any moment, and started anew. After each
@@ -13,6 +14,8 @@ step, until both agree:
 
 A flood is that many files of a module, created, rewritten and for the most part deleted by two writers as fast as they can; how long
 after the last write the last event and the agreement came is printed.
+
+With --away the engine is stopped, killed and frozen, each for so many seconds in which a file and a container change, too.
 
 Ends with 1 where that fails, and keeps the project. Needs git and busybox, and for an engine dockerd and root.
 """
@@ -452,6 +455,44 @@ def floods(truth, rounds, files):
               f"agreed, the check with it, after {took:.2f} s; {truth.kinds}", flush=True)
 
 
+def away(truth, seconds):
+    """An engine that is gone for long: both changes of that time are told when it is back, or before."""
+    engine, name = truth.engine, NAMES[0]
+    for how in (signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP):
+        engine.docker("rm", "-f", name)
+        truth.hand.run(name, "app:1", [])
+        truth.hand.restore("conf/main.conf")
+        truth.agree(["before"])
+        inside = int(engine.docker("inspect", "-f", "{{.State.Pid}}", name).stdout)
+        if how == signal.SIGSTOP:
+            engine.child.send_signal(how)
+        else:
+            engine.end(how)
+        began = time.monotonic()
+        truth.hand.write(truth.hand.path("conf/main.conf"), f"away = {how}\n")
+        try:
+            os.kill(inside, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # It went with its engine.
+        told = None
+        while time.monotonic() - began < seconds:
+            truth.read()
+            if told is None and any(subject == "conf/main.conf" for _, subject in truth.open):
+                told = time.monotonic() - began
+            time.sleep(0.05)
+        unread = sum(subject is None for _, subject in truth.open)
+        if how == signal.SIGSTOP:
+            engine.child.send_signal(signal.SIGCONT)
+        else:
+            engine.start()
+        took = truth.agree([f"engine {how.name}, away for {seconds} s"])
+        if not any(subject and name in subject for _, subject in truth.open):
+            truth.fail(f"that {name} ended is not open: {truth.open}")
+        told = "only when it was back" if told is None else f"after {told:.2f} s"
+        print(f"engine {how.name}, away for {seconds} s: the file was told {told}, {unread} checks could not look; "
+              f"agreed {took:.2f} s after it was back, with the container that ended in between", flush=True)
+
+
 def main():
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("driftlock")
@@ -460,6 +501,7 @@ def main():
     parse.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parse.add_argument("--no-engine", action="store_true")
     parse.add_argument("--floods", type=int, default=0)
+    parse.add_argument("--away", type=int, default=0)
     parse.add_argument("--files", type=int, default=50000)
     args = parse.parse_args()
     print(f"seed {args.seed}", flush=True)
@@ -469,6 +511,9 @@ def main():
         truth = Truth(args.driftlock, dice, engine)
         if args.floods:
             floods(truth, args.floods, args.files)
+            return truth.remove()
+        if args.away:
+            away(truth, args.away)
             return truth.remove()
         killed = set(dice.sample(range(args.steps), min(args.kills, args.steps)))
         operations, times, began = 0, [], time.monotonic()

@@ -151,24 +151,6 @@ pub(super) async fn read_content(
     read_by(engine, (id, path), of, reader, watch).await.map(|(disk, _)| disk)
 }
 
-/// Whether something is at a path of a container.
-///
-/// # Errors
-/// When that could not be asked, or must not be.
-pub(super) async fn exists(
-    engine: &EngineApi,
-    id: &str,
-    path: &str,
-    is_there: &dyn Fn(&str) -> bool,
-) -> Result<bool, ArchiveError> {
-    let mounted = engine.get::<Mounted>(&format!("/containers/{id}/json")).await?;
-    may_be_asked(&mounted, path, is_there)?;
-    match engine.header(&call(id, path), STAT).await {
-        Err(error) if error.is_not_found() => Ok(false),
-        answer => Ok(answer.map(|_| true)?),
-    }
-}
-
 fn may_be_asked(mounted: &Mounted, path: &str, is_there: &dyn Fn(&str) -> bool) -> Result<(), ArchiveError> {
     let meets = |point: &str| {
         let (point, path) = (point.trim_end_matches('/').as_bytes(), path.as_bytes());

@@ -10,15 +10,17 @@ use crate::host::system::{RPM, Request, Source, Sources, SystemFacts, SystemQuer
 use crate::host::{ContainerQuery, Limited, Watch};
 use crate::model::{Glob, Reason};
 
-/// Where rpm keeps its database.
-const OF_RPM: [&str; 2] = ["/var/lib/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite"];
-/// Where rpm keeps databases of other kinds, of which nothing but that they are there is looked at: of older releases, and of SUSE.
-const OTHERS_OF_RPM: [&str; 4] = [
-    "/var/lib/rpm/Packages",
-    "/usr/lib/sysimage/rpm/Packages",
+/// Where rpm keeps its database: of `SQLite`; of its own kind, which SUSE has; and of Berkeley DB, which RHEL has up to 8.
+const OF_RPM: [&str; 6] = [
+    "/var/lib/rpm/rpmdb.sqlite",
+    "/usr/lib/sysimage/rpm/rpmdb.sqlite",
     "/var/lib/rpm/Packages.db",
     "/usr/lib/sysimage/rpm/Packages.db",
+    "/var/lib/rpm/Packages",
+    "/usr/lib/sysimage/rpm/Packages",
 ];
+/// How the file is called whose changes `SQLite` keeps in a log beside it.
+const LOGGED: &str = ".sqlite";
 
 /// Asks an engine for the containers of these names, and nothing of them.
 pub(in crate::host) fn query_of(containers: &[Glob]) -> ContainerQuery {
@@ -108,18 +110,6 @@ async fn sources(
             return Ok(all);
         }
     }
-    for path in OTHERS_OF_RPM {
-        match archive::exists(engine, id, path, is_there).await {
-            Ok(false) => {}
-            Ok(true) => {
-                return Err(format!(
-                    "{path}: of the databases of rpm that of SQLite alone is read without rpm, and no process is started in a container: take it out of containers in [packages]"
-                )
-                .into());
-            }
-            Err(error) => return Err(Reason::from(error.to_string()).behind(path)),
-        }
-    }
     Err("neither dpkg nor apk nor rpm is in it: take it out of containers in [packages]".into())
 }
 
@@ -130,22 +120,25 @@ async fn of_rpm(
     is_there: &dyn Fn(&str) -> bool,
     watch: &Watch,
 ) -> Result<Option<Vec<u8>>, Reason> {
-    let log_path = format!("{path}-wal");
-    let log = async || match file(engine, (id, &log_path), is_there, watch).await {
-        Source::Text(log) => Ok(log),
-        Source::Gone => Ok(Vec::new()),
-        Source::Refused(why) => Err(Reason::from(why).behind(&log_path)),
+    let content = async |path: &str| match file(engine, (id, path), is_there, watch).await {
+        Source::Text(content) => Ok(Some(content)),
+        Source::Gone => Ok(None),
+        Source::Refused(why) => Err(Reason::from(why).behind(path)),
     };
-    let before = log().await?;
-    let database = match file(engine, (id, path), is_there, watch).await {
-        Source::Text(database) => database,
-        Source::Gone => return Ok(None),
-        Source::Refused(why) => return Err(Reason::from(why).behind(path)),
+    let log_path = path.ends_with(LOGGED).then(|| format!("{path}-wal"));
+    let log = match &log_path {
+        Some(log_path) => content(log_path).await?.unwrap_or_default(),
+        None => Vec::new(),
     };
-    if log().await? != before {
+    let Some(database) = content(path).await? else { return Ok(None) };
+    let is_quiet = match &log_path {
+        Some(log_path) => content(log_path).await?.unwrap_or_default() == log,
+        None => content(path).await?.is_some_and(|again| again == database),
+    };
+    if !is_quiet {
         return Err(Reason::from("rpm is at work: wait for it").behind(path));
     }
-    let listed = rpm::listed(&database, &before);
+    let listed = rpm::listed(&database, &log);
     listed.map(Some).map_err(|damaged| Reason::from(damaged.to_string()).behind(path))
 }
 

@@ -1,6 +1,9 @@
-//! The database of rpm, read from its file, for where no process is started: a table of `SQLite` with the header of each package.
+//! The database of rpm, read from its file, for where no process is started: the header of each package, in a table of `SQLite` or
+//! Berkeley DB, or in a file of rpm's own kind.
 
+mod berkeley;
 mod header;
+mod ndb;
 mod sqlite;
 
 use std::collections::BTreeSet;
@@ -16,12 +19,16 @@ const PACKAGES: &str = "Packages";
 pub(super) struct DamagedDatabase(&'static str);
 
 /// What `rpm -qa` lists of a database, a line each of name, version and architecture with tabs between, in order: from the bytes
-/// of its file and of the log that `SQLite` keeps beside it, which may be empty.
+/// of its file and of the log that `SQLite` keeps beside it, which may be empty. Of which kind it is, its bytes say.
 ///
 /// # Errors
 /// When it is no such database, or damaged.
 pub(super) fn listed(file: &[u8], log: &[u8]) -> Result<Vec<u8>, DamagedDatabase> {
-    let headers = sqlite::blobs(file, log, PACKAGES)?;
+    let headers = match file {
+        file if file.starts_with(ndb::MAGIC) => ndb::blobs(file)?,
+        file if berkeley::is_one(file) => berkeley::values(file)?,
+        file => sqlite::blobs(file, log, PACKAGES)?,
+    };
     let lines: BTreeSet<Vec<u8>> =
         headers.iter().map(|header| header::line(header)).collect::<Result<_, _>>()?;
     Ok(lines.into_iter().flatten().collect())

@@ -111,7 +111,8 @@ fn needs_docker_needs_mounts_databases_of_dpkg_and_apk_are_read_here_and_over_ss
 }
 
 /// Builds packages by rpm, installs them below a directory, takes some away again while somebody reads the database, so that its
-/// log is kept, and copies both. Prints what rpm lists in the end.
+/// log is kept, and copies both. Has the headers in databases of the two other kinds, too. Prints what rpm lists in the end, which it
+/// lists of the table of Berkeley DB as well.
 const RPM_TREE: &str = r#"
 set -e
 cd "$1"
@@ -127,7 +128,7 @@ rpmbuild -bb --quiet --define "_topdir $1/top" whole.spec
 mkdir root
 rpm --root "$1/root" --dbpath /var/lib/rpm -i --nodeps top/RPMS/noarch/*.rpm 2>/dev/null
 python3 - "$1" <<'END'
-import shutil, sqlite3, subprocess, sys
+import shutil, sqlite3, struct, subprocess, sys, zlib
 base = sys.argv[1] + "/root/var/lib/rpm/rpmdb.sqlite"
 count = lambda reader: reader.execute("select count(*) from Packages").fetchone()[0]
 reader = sqlite3.connect(base, isolation_level=None)
@@ -144,8 +145,24 @@ removing.kill()
 removing.wait()
 reader.close()
 form = r"%{NAME}\t%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\t%{ARCH}\n"
-listed = subprocess.run([*rpm, "-qa", "--qf", form], check=True, stdout=subprocess.PIPE, text=True).stdout
-print("".join(sorted(listed.splitlines(keepends=True))), end="")
+query = lambda *where: sorted(subprocess.run([*where, "-qa", "--qf", form], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                             text=True).stdout.splitlines(keepends=True))
+listed = query(*rpm)
+headers = [blob for blob, in sqlite3.connect(base).execute("select blob from Packages")]
+perl = "use DB_File; tie %t, 'DB_File', $ARGV[0], 66, 0600, $DB_HASH or die; while (<STDIN>) { chomp; $t{pack 'V', $n++} = pack 'H*', $_ }"
+lines = "\n".join([b"newest".hex(), *(header.hex() for header in headers)])
+subprocess.run(["perl", "-e", perl, sys.argv[1] + "/Packages"], check=True, text=True, input=lines)
+assert query("rpm", "--dbpath", sys.argv[1], "--define", "_db_backend bdb_ro") == listed
+pages = (32 + 16 * len(headers)) // 4096 + 1
+slots, blobs = [], b""
+for number, header in enumerate(headers, 1):
+    size = -(-(len(header) + 28) // 16)
+    slots.append(b"Slot" + struct.pack("<3I", number, (pages * 4096 + len(blobs)) // 16, size))
+    blob = b"BlbS" + struct.pack("<3I", number, 1, len(header)) + header
+    blobs += blob.ljust(size * 16 - 12, b"\0") + struct.pack("<2I", zlib.adler32(blob.ljust(size * 16 - 12, b"\0")), len(header)) + b"BlbE"
+head = (b"RpmP" + struct.pack("<4I", 0, 1, pages, len(headers) + 1)).ljust(32, b"\0")
+open(sys.argv[1] + "/Packages.db", "wb").write((head + b"".join(slots)).ljust(pages * 4096, b"\0") + blobs)
+print("".join(listed), end="")
 END
 "#;
 
@@ -188,6 +205,13 @@ fn needs_docker_needs_mounts_databases_of_rpm_are_read_here_and_over_ssh() {
         assert_eq!(found(&[]), expected);
         assert_eq!(found(&["--target", "prod"]), expected);
     }
+    for kind in ["Packages", "Packages.db"] {
+        stage.recreate("deb", &image, &[]);
+        stage.docker(&["exec", &web, "/bin/busybox", "mkdir", "-p", "/var/lib/rpm"]);
+        stage.docker(&["cp", &place(kind), &format!("{web}:/var/lib/rpm/{kind}")]);
+        assert_eq!(found(&[]), (0, vec![]), "{kind}");
+        assert_eq!(found(&["--target", "prod"]), (0, vec![]), "{kind}");
+    }
 }
 
 #[test]
@@ -214,7 +238,7 @@ fn needs_docker_needs_mounts_a_container_that_cannot_be_looked_into_is_one_error
     assert!(why("deb").contains("the database of rpm is damaged (it is none of SQLite)"), "{}", why("deb"));
     stage.recreate("deb", &image, &[]);
     put(&stage, "deb", "/usr/lib/sysimage/rpm/Packages.db", "RpmP");
-    assert!(why("deb").contains("of SQLite alone is read"), "{}", why("deb"));
+    assert!(why("deb").contains("the database of rpm is damaged (a slot of it)"), "{}", why("deb"));
     stage.recreate("deb", &image, &["--tmpfs", "/var/lib"]);
     assert!(why("deb").contains("is mounted at /var/lib"), "{}", why("deb"));
     stage.recreate("deb", &image, &[]);
