@@ -6,12 +6,13 @@ use super::agent::Agent;
 use super::board::{Incident, IncidentStatus};
 use super::publish::Publication;
 use super::state::{DeploymentState, RunResult};
-use super::views::Timeline;
+use super::views::{Timeline, Timing};
 use super::watching::WatchCoverage;
 use crate::control::clock;
 use crate::model::{Category, CauseKind, Report, Status};
 use crate::report::html::markup::Markup;
 use crate::report::html::page::STYLE as REPORT_STYLE;
+use crate::store::last_sweep::LastSweep;
 
 /// The style of the page, behind that of reports.
 const STYLE: &str = include_str!("page.css");
@@ -56,8 +57,24 @@ pub(crate) struct Reader<'a> {
     pub(crate) page: usize,
 }
 
+/// What is known of deployments beside their runs; read before the page is made, which holds other things.
+struct Sources {
+    timings: BTreeMap<String, Timing>,
+    coverage: BTreeMap<String, WatchCoverage>,
+    sweeps: BTreeMap<String, LastSweep>,
+    publications: BTreeMap<String, Publication>,
+}
+
+impl Sources {
+    fn of(agent: &Agent) -> Self {
+        let (timings, coverage) = (agent.timings(), agent.coverage());
+        Self { timings, coverage, sweeps: agent.sweeps(), publications: agent.publications() }
+    }
+}
+
 /// The page.
 pub(crate) fn page(agent: &Agent, reader: Reader<'_>) -> String {
+    let sources = Sources::of(agent);
     let states = agent.states();
     let board = agent.board();
     let mut open: Vec<&Incident> = board.unresolved().collect();
@@ -81,7 +98,7 @@ pub(crate) fn page(agent: &Agent, reader: Reader<'_>) -> String {
             Some(RunResult::Error) | None => "div class=\"verdict error\"",
         };
         it.within(tag, |it| it.put("h1", &headline(result, &open)));
-        places(it, agent, &states, reader);
+        places(it, &sources, &states, reader);
         drift(it, &open, &causes, reader);
         timeline(it, &Timeline::of(board.before(None), DAYS, clock::unix()));
         over(it, board.before(None).filter(|it| it.resolved.is_some()).take(RECENT));
@@ -145,9 +162,13 @@ fn hidden(page: &mut Markup, name: &str, value: &str) {
     page.with("input type=hidden", &[("name", name), ("value", value)], |_| {});
 }
 
-fn places(page: &mut Markup, agent: &Agent, states: &BTreeMap<String, DeploymentState>, reader: Reader<'_>) {
-    let (timings, coverage, sweeps) = (agent.timings(), agent.coverage(), agent.sweeps());
-    let publications = agent.publications();
+fn places(
+    page: &mut Markup,
+    sources: &Sources,
+    states: &BTreeMap<String, DeploymentState>,
+    reader: Reader<'_>,
+) {
+    let Sources { timings, coverage, sweeps, publications } = sources;
     let is_watched = |name: &String| coverage.get(name).is_none_or(|it| it.unwatched.is_empty());
     let is_pushed = |name: &String| publications.get(name).is_none_or(|it| it.error.is_none());
     let is_quiet = |(name, state): &(&String, &DeploymentState)| {

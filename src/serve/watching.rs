@@ -56,6 +56,13 @@ pub(crate) struct WatchCoverage {
     pub(crate) lag: Option<Duration>,
 }
 
+impl WatchCoverage {
+    fn count(&mut self, gap: &Gap) {
+        self.gaps += 1;
+        self.overflows += u64::from(matches!(gap, Gap::Overflow | Gap::Flood));
+    }
+}
+
 impl Drop for Watching {
     fn drop(&mut self) {
         self.inbox.end();
@@ -95,9 +102,7 @@ impl Watching {
         };
         let noted = Arc::clone(&hints);
         let gap = move |source, gap: &Gap| {
-            let coverage = &mut held(&noted).coverage;
-            coverage.gaps += 1;
-            coverage.overflows += u64::from(matches!(gap, Gap::Overflow | Gap::Flood));
+            held(&noted).coverage.count(gap);
             missed(source, gap);
         };
         let wait = move || wait_for_hints(&taken, &is_blind, &own, &hint, &gap);
@@ -220,6 +225,26 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn who_hears_of_a_gap_holds_up_nobody_who_asks_for_the_coverage() {
+        let (heard, gaps) = channel();
+        let (go_on, more) = channel::<()>();
+        let missed = move |_, _: &Gap| {
+            let _ = heard.send(());
+            let _ = more.recv();
+        };
+        let (watching, _) = Watching::begin("/own".into(), |_| {}, missed).unwrap();
+        watching.inbox.everything(HintSource::Engine, Some(Gap::Flood));
+        gaps.recv_timeout(Duration::from_secs(30)).unwrap();
+        let (told, coverage) = channel();
+        std::thread::spawn(move || {
+            let _ = told.send(watching.coverage().gaps);
+            drop(watching);
+        });
+        assert_eq!(coverage.recv_timeout(Duration::from_secs(30)), Ok(1));
+        drop(go_on);
+    }
 
     #[test]
     fn hints_are_told_once_a_while_and_those_of_the_agent_itself_never() {
