@@ -5,10 +5,10 @@ exec </dev/null
 
 usage() {
     cat <<'USAGE'
-Usage: scripts/bench_ssh.sh [FILES]
+Usage: scripts/bench_ssh.sh [--no-docker] [--beside DRIFTLOCK] [FILES]
 
 3,000 generated files shaped like real addon modules and 20 containers on a private sshd behind a link that delays every
-byte by 25 ms each way. Without an engine, or with --no-docker, files alone.
+byte by 25 ms each way. Without an engine, or with --no-docker, files alone. With --beside an older binary checks, too.
 USAGE
 }
 
@@ -17,7 +17,7 @@ die() {
     exit 1
 }
 
-files=3000 containers=20
+files=3000 containers=20 beside=''
 while [ $# -gt 0 ]; do
     case $1 in
         -h | --help)
@@ -25,6 +25,10 @@ while [ $# -gt 0 ]; do
             exit 0
             ;;
         --no-docker) containers=0 ;;
+        --beside)
+            beside=$(readlink -f -- "$2")
+            shift
+            ;;
         *[!0-9]*) die "unknown argument: $1; see --help" ;;
         *) files=$1 ;;
     esac
@@ -105,11 +109,14 @@ for module in \$($ssh $slow 127.0.0.1 ls "$dir/addons"); do
 done
 OLDER
 chmod +x "$dir/older"
+set --
+[ -z "$beside" ] || set -- -n 'older binary, slow link' "'$beside' --root='$dir' check --target far --quiet" \
+    -n 'older binary, no delay' "'$beside' --root='$dir' check --target near --quiet"
 hyperfine --warmup 1 --min-runs 7 --style none --export-json "$dir/hyperfine.json" \
     -n 'driftlock check, slow link' "'$driftlock' --root='$dir' check --target far --quiet" \
     -n 'driftlock check, no delay' "'$driftlock' --root='$dir' check --target near --quiet" \
     -n 'ssh host true, slow link' "$ssh $slow 127.0.0.1 true" \
-    -n 'find | xargs sha256sum, slow link' "$ssh $slow 127.0.0.1 'cd $dir/addons && find . -type f -print0 | sort -z | xargs -0 sha256sum' >/dev/null" >&2
+    -n 'find | xargs sha256sum, slow link' "$ssh $slow 127.0.0.1 'cd $dir/addons && find . -type f -print0 | sort -z | xargs -0 sha256sum' >/dev/null" "$@" >&2
 hyperfine --runs 1 --style none --export-json "$dir/older.json" -n "one ssh a module, slow link" "'$dir/older' >/dev/null" >&2
 
 : >"$dir/link"
