@@ -230,13 +230,7 @@ pub fn why_not(check: &CheckResult) -> String {
 #[must_use]
 pub fn between(section: &'static dyn Section, baseline: &State, state: State) -> Vec<Change> {
     let observed = Observed::Seen(Observation { state, ..Observation::default() });
-    changes_in(&[Evidence {
-        section,
-        lock_files: Vec::new(),
-        unread: Vec::new(),
-        baseline: Ok(baseline.clone()),
-        observed,
-    }])
+    changes_in(&[Evidence::of(section, Ok(baseline.clone()), observed)])
 }
 
 /// What all checks find in `evidence`, and what none of them minds, as changes.

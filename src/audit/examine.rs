@@ -35,7 +35,7 @@ use crate::model::{BaselineOrigin, CheckResult, Digest, Finding, Kind, LeftOut, 
 use crate::project::Project;
 use crate::provenance::{self, LONGEST_MANIFEST, Trace};
 use crate::section;
-use crate::section::{BEYOND_REPOSITORY, Purpose};
+use crate::section::{BEYOND_REPOSITORY, Purpose, SECTIONS};
 use crate::store::runs;
 use crate::trust::SignatureCheck;
 use crate::trust::UNSIGNED_CONFIGURATION;
@@ -102,8 +102,20 @@ impl<'a> Auditor<'a> {
     ) -> Request<'b> {
         let setting = aim.setting(self.project, Purpose::Check);
         let Selection { only, require, subjects } = selection;
-        Request { setting, locks, only, require, signature: None, subjects }
+        Request { only, require, subjects, ..Request::of(setting, locks) }
     }
+}
+
+/// The names of the lock files that are needed no more: all of it is in the evidence.
+fn lock_files_read(evidence: &[Evidence]) -> Vec<&'static str> {
+    let is_read = |id| evidence.iter().any(|it| it.section.id() == id && it.baseline.is_ok());
+    let names = |read: bool| {
+        SECTIONS
+            .iter()
+            .filter(move |it| is_read(it.id()) == read)
+            .flat_map(|it| it.lock_files().iter().copied())
+    };
+    names(true).filter(|name| names(false).all(|needed| needed != *name)).collect()
 }
 
 /// A look, the origin of the baseline with the owner of a repository that is another user's, and the containers that nobody locked.
@@ -166,7 +178,7 @@ impl Examination<'_> {
     /// As [`Auditor::examine`].
     pub(crate) fn sight(&self, watch: &Watch) -> Result<Sighting, Failure> {
         let started = Started::now();
-        let (locks, from_files) = self.locks(watch)?;
+        let (mut locks, from_files) = self.locks(watch)?;
         let scope = Scope {
             repository_only: self.aim.scope.repository_only
                 || from_files.contains(&(BEYOND_REPOSITORY, Files::Instead)),
@@ -190,6 +202,7 @@ impl Examination<'_> {
             named_files::pass_over(&mut look.evidence);
         }
         self.complete(&mut look, &origin, &*host, watch)?;
+        locks.forget(&lock_files_read(&look.evidence));
         Ok(Sighting {
             started,
             locks,
@@ -244,7 +257,11 @@ impl Examination<'_> {
         watch: &Watch,
     ) -> Result<bool, HostError> {
         let Sighting { locks, scope, signature, host, look, origin, .. } = sighting;
-        let request = Request { subjects: Some(subjects), ..self.request(locks, scope, signature.as_ref()) };
+        let request = Request {
+            subjects: Some(subjects),
+            known: &look.evidence,
+            ..self.request(locks, scope, signature.as_ref())
+        };
         let seen = pipeline::observe(&request, pipeline::plan_of_news(&request), &**host, watch)?;
         if seen.unreachable.is_some() || !look.take_over(seen, subjects) {
             return Ok(false);

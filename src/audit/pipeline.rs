@@ -36,13 +36,26 @@ pub struct Request<'a> {
     pub signature: Option<&'a SignatureCheck>,
     /// The subjects to look at; `None` is all of the chosen checks.
     pub subjects: Option<&'a Subjects>,
+    /// Sections whose baseline an earlier look at everything has read; that of others is read from the lock files.
+    pub known: &'a [Evidence],
 }
 
 /// Subjects by section and repository path. A section that is not named is not looked at; one of containers is always looked
 /// at as a whole, since what one container uses is told by all.
 pub type Subjects = BTreeMap<SectionId, BTreeSet<Vec<u8>>>;
 
-impl Request<'_> {
+impl<'a> Request<'a> {
+    /// A request for everything, by these lock files.
+    #[must_use]
+    pub fn of(setting: Setting<'a>, locks: &'a Locks) -> Self {
+        Self { setting, locks, only: &[], require: &[], signature: None, subjects: None, known: &[] }
+    }
+
+    /// What is known of the baseline of a section already.
+    fn known(&self, section: SectionId) -> Option<&'a Evidence> {
+        self.known.iter().find(|it| it.section.id() == section)
+    }
+
     /// Whether a check is carried out.
     #[must_use]
     pub fn wants(&self, check: &dyn Check) -> bool {
@@ -105,17 +118,27 @@ impl Planned {
     /// A section with its lock files, before anything is planned of it.
     fn unplanned(request: &Request<'_>, section: &'static dyn Section) -> Self {
         let lock_files = request.locks.group(section.lock_files());
-        let mut out_of_scope = State::default();
-        let baseline = read_section(section, &lock_files).map(|mut state| {
-            let entries = std::mem::take(&mut state.entries);
-            let (mut here, elsewhere): (BTreeMap<_, _>, _) =
-                entries.into_iter().partition(|(place, _)| section.in_scope(request.setting.scope, place));
-            if let Some(chosen) = chosen(request, section) {
-                here.retain(|place, _| chosen.contains(place));
-            }
-            out_of_scope.entries = elsewhere;
-            State { entries: here }
-        });
+        let chosen = chosen(request, section);
+        let is_chosen = |place: &Vec<u8>| chosen.is_none_or(|chosen| chosen.contains(place));
+        let (baseline, out_of_scope) = if let Some(known) = request.known(section.id()) {
+            let its = |state: &State| {
+                let entries = state.entries.iter().filter(|(place, _)| is_chosen(place));
+                State { entries: entries.map(|(place, entry)| (place.clone(), entry.clone())).collect() }
+            };
+            (known.baseline.as_ref().map(its).map_err(NoBaseline::clone), known.elsewhere.clone())
+        } else {
+            let mut out_of_scope = State::default();
+            let baseline = read_section(section, &lock_files).map(|state| {
+                let (mut here, elsewhere): (BTreeMap<_, _>, _) = state
+                    .entries
+                    .into_iter()
+                    .partition(|(place, _)| section.in_scope(request.setting.scope, place));
+                here.retain(|place, _| is_chosen(place));
+                out_of_scope.entries = elsewhere;
+                State { entries: here }
+            });
+            (baseline, out_of_scope)
+        };
         let plan = Plan::Off("not planned yet".to_owned());
         Self { section, lock_files, baseline, out_of_scope, plan, paths: None }
     }
@@ -191,8 +214,10 @@ fn locked_paths(request: &Request<'_>, known: &[Planned]) -> LockedPaths {
         |section: &dyn Section| section.meta().kind.lies_on_disk() && section.id() != section::INSIDE;
     for section in SECTIONS.iter().filter(|section| is_of_hosts(**section)) {
         let own;
-        let known = known.iter().filter(|_| request.subjects.is_none());
-        let baseline = if let Some(planned) = known.clone().find(|it| it.section.id() == section.id()) {
+        let mut known = known.iter().filter(|_| request.subjects.is_none());
+        let baseline = if let Some(known) = request.known(section.id()) {
+            &known.baseline
+        } else if let Some(planned) = known.find(|it| it.section.id() == section.id()) {
             &planned.baseline
         } else {
             own = read_section(*section, &request.locks.group(section.lock_files()));
@@ -381,8 +406,8 @@ impl Planned {
     }
 
     fn evidence(self, request: &Request<'_>, mut observed: Observed) -> Evidence {
-        let elsewhere = self.out_of_scope.entries.len();
-        if elsewhere > 0
+        let is_out_of_scope = !self.out_of_scope.entries.is_empty();
+        if is_out_of_scope
             && holds_nothing(&observed)
             && self.baseline.as_ref().is_ok_and(|b| b.entries.is_empty())
         {
@@ -391,13 +416,14 @@ impl Planned {
                 if of_commit { "no commit holds any of it" } else { "none of it is included on this target" };
             observed = Observed::Skipped(why.to_owned());
         }
-        count_out_of_scope(&mut observed, elsewhere, request.setting.scope.reason());
+        count_out_of_scope(&mut observed, self.out_of_scope.entries.len(), request.setting.scope.reason());
         let wanted = self.section.wants_lock_files(&self.ask(request));
         let hidden = self.lock_files.iter().filter_map(LockFile::hidden);
         let unread = hidden.map(ToString::to_string).collect();
         let lock_files = self.lock_files.into_iter().filter(|f| wanted || f.content.is_some());
         let lock_files = lock_files.map(|f| (f.name, f.content.is_some())).collect();
-        Evidence { section: self.section, lock_files, unread, baseline: self.baseline, observed }
+        let (baseline, elsewhere) = (self.baseline, self.out_of_scope);
+        Evidence { section: self.section, lock_files, unread, baseline, elsewhere, observed }
     }
 }
 

@@ -131,14 +131,7 @@ fn look(
     watch: &Watch,
 ) -> Result<Look, Failure> {
     let aim = Aim::commit(project, revision.clone(), target)?;
-    let request = Request {
-        setting: aim.setting(project, purpose),
-        locks,
-        only: &[],
-        require: &[],
-        signature: None,
-        subjects: None,
-    };
+    let request = Request::of(aim.setting(project, purpose), locks);
     let planned = pipeline::plan(&request).into_iter().filter(|p| wanted(p.section.id())).collect();
     let look = aim.observe(&request, planned, watch)?;
     match &look.unreachable {

@@ -238,8 +238,7 @@ impl Side {
     ) -> Result<Self, Failure> {
         let locks = project.locks(&project.source(), aim.target.as_deref())?;
         let setting = aim.setting(project, Purpose::Check);
-        let request =
-            Request { setting, locks: &locks, only: &[], require: &[], signature: None, subjects: None };
+        let request = Request::of(setting, &locks);
         let Look { evidence, unreachable, .. } =
             pipeline::observe(&request, pipeline::plan(&request), host, watch)?;
         let digest = digest_of(evidence.iter().filter_map(seen_of));

@@ -162,6 +162,20 @@ impl Locks {
         locks
     }
 
+    /// Lets go of what these files hold, once it was read: of each is known from here on only that it is there.
+    pub fn forget(&mut self, names: &[&str]) {
+        let target = self.target.as_deref().unwrap_or_default();
+        let is_named = |path: &str| {
+            let own = path.strip_prefix(target).and_then(|rest| rest.strip_prefix('/'));
+            names.contains(&path) || own.is_some_and(|name| names.contains(&name))
+        };
+        for (_, bytes) in self.files.iter_mut().filter(|(path, _)| is_named(path)) {
+            if let Ok(bytes) = bytes {
+                *bytes = Arc::default();
+            }
+        }
+    }
+
     /// The names of the files that are there.
     #[must_use]
     pub fn there(&self) -> Vec<&String> {
@@ -253,4 +267,24 @@ fn read_limited(
         Err(errno) => return Some(Err(refused(errno.into()))),
     };
     Some(read_within(&file, limit.unwrap_or(LARGEST_LOCK_FILE)).map_err(refused))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_forgotten_is_there_all_the_same_and_all_else_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("prod")).unwrap();
+        for name in ["a", "b", "prod/a"] {
+            std::fs::write(dir.path().join(name), name).unwrap();
+        }
+        let source = Source::Directory { path: dir.path().to_owned(), name: "locks".to_owned() };
+        let mut locks = Locks::read(&source, Some("prod"), &["a", "b", "c"]).unwrap();
+        locks.forget(&["a", "c"]);
+        let held: Vec<_> = locks.contents().filter_map(|(name, read)| Some((name, read?.unwrap()))).collect();
+        assert_eq!(held, [("a", &b""[..]), ("b", b"b"), ("prod/a", b"")]);
+        assert!(locks.group(&["a"])[0].content.is_some() && locks.group(&["c"])[0].content.is_none());
+    }
 }

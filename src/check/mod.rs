@@ -180,11 +180,24 @@ pub struct Evidence {
     pub unread: Vec<String>,
     /// What the baseline accepts.
     pub baseline: Result<State, NoBaseline>,
+    /// Subjects of the baseline that do not belong on this host.
+    pub elsewhere: State,
     /// What was observed.
     pub observed: Observed,
 }
 
 impl Evidence {
+    /// What is known of a section of which no lock file was read.
+    #[must_use]
+    pub fn of(
+        section: &'static dyn Section,
+        baseline: Result<State, NoBaseline>,
+        observed: Observed,
+    ) -> Self {
+        let (lock_files, unread) = (Vec::new(), Vec::new());
+        Self { section, lock_files, unread, baseline, elsewhere: State::default(), observed }
+    }
+
     /// Whether the section takes part.
     #[must_use]
     pub fn is_on(&self) -> bool {

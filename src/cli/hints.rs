@@ -126,7 +126,7 @@ fn subject(project: &Project, word: &str) -> Option<(&'static str, &'static str)
     let locked = SECTIONS.iter().filter_map(|section| {
         let baseline = Ok(read_section(*section, &locks.group(section.lock_files())).ok()?);
         let observed = Observed::Off(String::new());
-        Some(Evidence { section: *section, lock_files: Vec::new(), unread: Vec::new(), baseline, observed })
+        Some(Evidence::of(*section, baseline, observed))
     });
     let known = explain::known(&locked.collect::<Vec<_>>(), &[]);
     let source = explain::find(&known, word).first()?.known.source;

@@ -124,8 +124,7 @@ fn accepted(session: &Session, args: &AcceptArgs, interrupt: &Interrupt) -> Resu
     let turn = if is_asked { None } else { Some(lock_project(&project, "accept", &interrupt.watch)?) };
     let locks = project.locks(&project.source(), target.as_deref())?;
     let setting = aim.setting(&project, Purpose::Check);
-    let request =
-        Request { setting, locks: &locks, only: &[], require: &[], signature: None, subjects: None };
+    let request = Request::of(setting, &locks);
     let job = Job { project: &project, args, patterns: &patterns, aim: &aim, request: &request, interrupt };
     let (run, prepared) = job.prepared(run, may_look)?;
     let Some(Prepared { chosen, look }) = prepared else { return Ok(0) };

@@ -224,7 +224,7 @@ fn evidence(section: &'static dyn Section, a: &Side, b: &Side) -> Evidence {
     if let (Ok(before), Observed::Seen(seen)) = (&mut baseline, &mut observed) {
         leave_out(section, [&a.scope, &b.scope], before, seen);
     }
-    Evidence { section, lock_files: Vec::new(), unread: Vec::new(), baseline, observed }
+    Evidence::of(section, baseline, observed)
 }
 
 /// Takes out of each side what does not belong on the other, and counts it.

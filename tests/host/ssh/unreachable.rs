@@ -65,7 +65,7 @@ fn audited(
         no_machine: false,
         clock: || 0,
     };
-    let request = Request { setting, locks: &locks, only, require: &[], signature: None, subjects: None };
+    let request = Request { only, ..Request::of(setting, &locks) };
     let look = pipeline::observe(&request, pipeline::plan(&request), host, &Watch::default())?;
     Ok((pipeline::compare(&request, &look), look))
 }

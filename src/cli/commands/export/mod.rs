@@ -169,7 +169,7 @@ struct Job<'a> {
 impl Job<'_> {
     fn request<'b>(&'b self, locks: &'b Locks) -> Request<'b> {
         let setting = self.aim.setting(self.project, Purpose::Export);
-        Request { setting, locks, only: self.only, require: self.require, signature: None, subjects: None }
+        Request { only: self.only, require: self.require, ..Request::of(setting, locks) }
     }
 
     fn dry_run(&self) -> Result<Page, Failure> {
@@ -369,13 +369,7 @@ impl Job<'_> {
         let with_itself = |e: &Evidence| {
             let state =
                 if let Observed::Seen(seen) = &e.observed { seen.state.clone() } else { State::default() };
-            Evidence {
-                section: e.section,
-                lock_files: Vec::new(),
-                unread: Vec::new(),
-                baseline: Ok(state),
-                observed: e.observed.clone(),
-            }
+            Evidence::of(e.section, Ok(state), e.observed.clone())
         };
         let evidence = look.evidence.iter().map(with_itself).collect();
         let mut checks = pipeline::compare(

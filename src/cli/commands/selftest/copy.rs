@@ -261,14 +261,7 @@ impl Copy {
         let host = LocalHost::new(Layout::of_root(&self.root()), self.engine.clone());
         let locks = read_locks(&self.source(), None)?;
         let scope = Scope::default();
-        let request = Request {
-            setting: setting(&self.config, &scope, Purpose::Check),
-            locks: &locks,
-            only: &[],
-            require: &[],
-            signature: None,
-            subjects: None,
-        };
+        let request = Request::of(setting(&self.config, &scope, Purpose::Check), &locks);
         let look = pipeline::observe(&request, pipeline::plan(&request), &host, watch)?;
         Ok(pipeline::compare(&request, &look))
     }
@@ -303,14 +296,7 @@ fn observed(
 ) -> Result<Vec<Evidence>, Failure> {
     let locks = read_locks(source, None)?;
     let scope = Scope::default();
-    let request = Request {
-        setting: setting(config, &scope, purpose),
-        locks: &locks,
-        only: &[],
-        require: &[],
-        signature: None,
-        subjects: None,
-    };
+    let request = Request::of(setting(config, &scope, purpose), &locks);
     Ok(pipeline::observe(&request, pipeline::plan(&request), host, watch)?.evidence)
 }
 
