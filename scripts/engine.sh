@@ -48,7 +48,11 @@ try_dockerd() {
     # The machine's own daemon.json is not for this one; the namespaces keep it apart from another dockerd
     # where both use the system's containerd.
     echo '{}' >"$dir/daemon.json"
-    setsid dockerd --config-file "$dir/daemon.json" --host "unix://$dir/docker.sock" --data-root "$dir/data" --exec-root "$dir/exec" \
+    # An engine without a bridge removes docker0: not where it may be another's.
+    apart=
+    if [ -d /sys/class/net/docker0 ]; then apart='unshare --net'; fi
+    # shellcheck disable=SC2086
+    setsid $apart dockerd --config-file "$dir/daemon.json" --host "unix://$dir/docker.sock" --data-root "$dir/data" --exec-root "$dir/exec" \
         --pidfile "$dir/dockerd.pid" --containerd-namespace "driftlock-$$" \
         --containerd-plugins-namespace "driftlock-plugins-$$" \
         --bridge=none --iptables=false --ip-masq=false "$@" </dev/null >"$dir/dockerd.log" 2>&1 &

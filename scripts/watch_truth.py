@@ -87,7 +87,8 @@ class Engine:
         log = open(f"{self.dir}/dockerd.log", "a")
         name = os.path.basename(self.dir).replace("_", "-").replace(".", "-").lower()
         self.child = subprocess.Popen(
-            ["dockerd", "--config-file", f"{self.dir}/daemon.json", "--host", f"unix://{self.dir}/docker.sock", "--data-root",
+            # In a network of its own: a dockerd that is told to have no bridge takes docker0 away, whose ever it is.
+            ["unshare", "--net", "dockerd", "--config-file", f"{self.dir}/daemon.json", "--host", f"unix://{self.dir}/docker.sock", "--data-root",
              f"{self.dir}/data", "--exec-root", f"{self.dir}/exec", "--pidfile", f"{self.dir}/dockerd.pid",
              "--containerd-namespace", name, "--containerd-plugins-namespace", f"{name}-plugins",
              "--bridge=none", "--iptables=false", "--ip-masq=false"],
