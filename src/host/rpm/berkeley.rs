@@ -68,6 +68,20 @@ struct Table<'a> {
     pages: usize,
 }
 
+/// Values, which together are never larger than the file: where they would be, records share their pages.
+struct Values {
+    all: Vec<Vec<u8>>,
+    room: usize,
+}
+
+impl Values {
+    fn add(&mut self, value: Vec<u8>) -> Option<()> {
+        self.room = self.room.checked_sub(value.len())?;
+        self.all.push(value);
+        Some(())
+    }
+}
+
 impl<'a> Table<'a> {
     fn open(file: &'a [u8]) -> Option<Self> {
         let order = Order::of(file)?;
@@ -85,7 +99,7 @@ impl<'a> Table<'a> {
 
     fn values(&self) -> Option<Vec<Vec<u8>>> {
         let last = self.order.word(self.file, 72)?;
-        let (mut values, mut visited) = (Vec::new(), 0);
+        let (mut values, mut visited) = (Values { all: Vec::new(), room: self.file.len() }, 0);
         for bucket in 0..=last {
             let mut next = self.first_page(bucket)?;
             while next != 0 {
@@ -99,7 +113,7 @@ impl<'a> Table<'a> {
                 next = self.order.word(page, 16)?;
             }
         }
-        Some(values)
+        Some(values.all)
     }
 
     /// The first page of a bucket: what was spared before each doubling of the table lies between the buckets.
@@ -110,7 +124,7 @@ impl<'a> Table<'a> {
     }
 
     /// Adds the values of a page: keys and values by turns, each from its place to that of the one before.
-    fn items(&self, page: &'a [u8], values: &mut Vec<Vec<u8>>) -> Option<()> {
+    fn items(&self, page: &'a [u8], values: &mut Values) -> Option<()> {
         let count = self.order.short(page, 20)?;
         if !HASH.contains(page.get(25)?) || count % 2 == 1 {
             return None;
@@ -128,7 +142,7 @@ impl<'a> Table<'a> {
                 return None;
             }
             if &key[1..] != COUNTER {
-                values.push(self.value(value)?);
+                values.add(self.value(value)?)?;
             }
         }
         Some(())
@@ -213,6 +227,33 @@ untie %table;
             read.sort();
             assert!(read == expected, "seed {seed}: {} values, {} expected", read.len(), expected.len());
         }
+    }
+
+    /// Where the places of values in pages of their own stand.
+    fn places_of_large_values(table: &Table<'_>) -> Vec<usize> {
+        let mut places = Vec::new();
+        for page in (0..table.pages).map(|number| number * table.page_size).skip(1) {
+            let bytes = &table.file[page..page + table.page_size];
+            let count = if HASH.contains(&bytes[25]) { table.order.short(bytes, 20).unwrap() } else { 0 };
+            let values = (1..count).step_by(2);
+            let items = values.map(|index| page + table.order.short(bytes, PAGE_HEAD + 2 * index).unwrap());
+            places.extend(items.filter(|&at| table.file[at] == ELSEWHERE));
+        }
+        places
+    }
+
+    #[test]
+    fn records_that_share_the_pages_of_one_are_an_error() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut file, _) = made(&place.path().join("Packages"), 0);
+        let table = Table::open(&file).unwrap();
+        let places = places_of_large_values(&table);
+        let largest = *places.iter().max_by_key(|&&at| table.order.word(&file, at + 8)).unwrap();
+        for at in &places {
+            file.copy_within(largest + 4..largest + 12, at + 4);
+        }
+        assert!(places.len() > 2, "{} large values", places.len());
+        assert!(values(&file).is_err());
     }
 
     #[test]

@@ -26,7 +26,14 @@ pub(super) fn blobs(file: &[u8]) -> Result<Vec<Vec<u8>>, DamagedDatabase> {
     let pages = usize::try_from(word(file, 12).ok_or(DAMAGED)?).map_err(|_| DAMAGED)?;
     let slots = pages.checked_mul(PAGE).and_then(|end| file.get(HEAD..end)).ok_or(DAMAGED)?;
     let slots = slots.chunks_exact(SLOT).filter(|slot| word(slot, 8) != Some(0));
-    slots.map(|slot| blob(file, slot).map(<[u8]>::to_vec).ok_or(DAMAGED)).collect()
+    let mut room = file.len();
+    let mut its = |slot| {
+        let blob = blob(file, slot)?;
+        // Together they are never larger than the file: where they would be, slots share a blob.
+        room = room.checked_sub(blob.len())?;
+        Some(blob.to_vec())
+    };
+    slots.map(|slot| its(slot).ok_or(DAMAGED)).collect()
 }
 
 fn blob<'a>(file: &'a [u8], slot: &[u8]) -> Option<&'a [u8]> {
@@ -81,6 +88,11 @@ mod tests {
         let many: Vec<&[u8]> = many.iter().map(Vec::as_slice).collect();
         assert_eq!(blobs(&made(&many)).unwrap(), many);
         assert_eq!(blobs(&made(&[])).unwrap(), Vec::<Vec<u8>>::new());
+        let mut shared = made(&[b"x", &long, b"y"]);
+        for slot in [0, 4] {
+            shared.copy_within(HEAD + 2 * SLOT..HEAD + 3 * SLOT, HEAD + slot * SLOT);
+        }
+        assert!(blobs(&shared).is_err());
         for cut in 0..file.len() - BLOCK {
             assert!(blobs(&file[..cut]).is_err(), "{cut}");
         }
