@@ -60,6 +60,9 @@ pub(crate) enum ChildError {
     /// It printed more than so many bytes, and was ended.
     #[error("it prints more than {} MiB", .0 >> 20)]
     TooMuch(u64),
+    /// Nobody wanted it any more, and it was ended.
+    #[error("interrupted, and it was ended")]
+    Interrupted,
 }
 
 impl ChildError {
@@ -75,7 +78,7 @@ impl ChildError {
 /// # Errors
 /// When it cannot be started, does not end in time, or prints too much.
 pub(crate) fn printed(command: &mut Command, patience: Duration, most: u64) -> Result<Printed, ChildError> {
-    let (printed, _) = run(command.stdin(Stdio::null()), patience, most)?;
+    let (printed, _) = run(command.stdin(Stdio::null()), patience, most, &|| false)?;
     printed
 }
 
@@ -91,6 +94,19 @@ pub(crate) fn printed_by_group(
     printed_by_group_from(command.stdin(Stdio::null()), patience, most)
 }
 
+/// As [`printed_by_group`]; the whole group is killed as soon as it `is_unwanted`.
+///
+/// # Errors
+/// As [`printed`], and when it was not wanted any more.
+pub(crate) fn printed_by_group_while_wanted(
+    command: &mut Command,
+    patience: Duration,
+    most: u64,
+    is_unwanted: &dyn Fn() -> bool,
+) -> Result<Printed, ChildError> {
+    in_group(command.stdin(Stdio::null()), patience, most, is_unwanted)
+}
+
 /// The same of a command that has an input already.
 ///
 /// # Errors
@@ -100,7 +116,16 @@ pub(crate) fn printed_by_group_from(
     patience: Duration,
     most: u64,
 ) -> Result<Printed, ChildError> {
-    let (printed, group) = run(command.process_group(0), patience, most)?;
+    in_group(command, patience, most, &|| false)
+}
+
+fn in_group(
+    command: &mut Command,
+    patience: Duration,
+    most: u64,
+    is_unwanted: &dyn Fn() -> bool,
+) -> Result<Printed, ChildError> {
+    let (printed, group) = run(command.process_group(0), patience, most, is_unwanted)?;
     // The number is that of the group as long as anything is left in it, and of nothing else so soon.
     let _ = group.map(|group| kill_process_group(group, Signal::KILL));
     printed
@@ -111,6 +136,7 @@ fn run(
     command: &mut Command,
     patience: Duration,
     most: u64,
+    is_unwanted: &dyn Fn() -> bool,
 ) -> Result<(Result<Printed, ChildError>, Option<Pid>), ChildError> {
     // Not pipes: these fill up where nobody reads, and end only with the last one that holds them.
     let output = || memfd_create("output", MemfdFlags::CLOEXEC).map(File::from).map_err(io::Error::from);
@@ -118,20 +144,20 @@ fn run(
     let [stdout, stderr] = [files[0].try_clone()?, files[1].try_clone()?];
     let mut child = command.stdout(stdout).stderr(stderr).spawn()?;
     let process = Some(Pid::from_child(&child));
-    let printed = printed_until_end(&mut child, files, patience, most);
+    let printed = printed_until_end(&mut child, files, (patience, most), is_unwanted);
     Ok((printed, process))
 }
 
 fn printed_until_end(
     child: &mut Child,
     files: [File; 2],
-    patience: Duration,
-    most: u64,
+    (patience, most): (Duration, u64),
+    is_unwanted: &dyn Fn() -> bool,
 ) -> Result<Printed, ChildError> {
     let start = Instant::now();
     let length = |file: &File| file.metadata().map_or(0, |meta| meta.len());
     let is_too_much = || files.iter().any(|file| length(file) > most);
-    let ended = wait(child, TICK, &|| start.elapsed() >= patience || is_too_much());
+    let ended = wait(child, TICK, &|| start.elapsed() >= patience || is_too_much() || is_unwanted());
     let status = match ended {
         Ok(Some(status)) if !is_too_much() => status,
         other => {
@@ -139,6 +165,7 @@ fn printed_until_end(
             return Err(match other {
                 Err(error) => error.into(),
                 Ok(_) if is_too_much() => ChildError::TooMuch(most),
+                Ok(_) if start.elapsed() < patience => ChildError::Interrupted,
                 Ok(_) => ChildError::Late(patience),
             });
         }
@@ -169,6 +196,10 @@ mod tests {
         rustix::process::kill_process(left, rustix::process::Signal::KILL).unwrap();
         assert!(matches!(run("exec cat /dev/zero", 60_000, 1 << 20), Err(ChildError::TooMuch(_))));
         assert!(matches!(run("exec sleep 600", 50, 1 << 20), Err(ChildError::Late(_))));
+        let mut unwanted = Command::new("sleep");
+        let minute = Duration::from_secs(60);
+        let ended = printed_by_group_while_wanted(unwanted.arg("600"), minute, 1, &|| true);
+        assert!(matches!(ended, Err(ChildError::Interrupted)));
         let missing = printed(&mut Command::new("/nonexistent/x"), Duration::from_secs(9), 1);
         assert!(missing.err().is_some_and(|error| error.is_not_found()));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -39,13 +39,17 @@ pub(crate) struct Approval {
     pub(crate) reason: String,
 }
 
+/// The file of the approvals of a place.
+pub(crate) fn path(root: &Path, target: Option<&str>) -> PathBuf {
+    state::file(root, APPROVALS, target)
+}
+
 /// All approvals that hold now.
 ///
 /// # Errors
 /// When the file cannot be read, is none, or may have come from somebody else.
 pub(crate) fn valid(root: &Path, target: Option<&str>) -> io::Result<Vec<Approval>> {
-    let path = state::file(root, APPROVALS, target);
-    let mut all: Vec<Approval> = state::read_own(root, &path)?.unwrap_or_default();
+    let mut all: Vec<Approval> = state::read_own(root, &path(root, target))?.unwrap_or_default();
     let now = clock::unix();
     all.retain(|it| it.until > now);
     Ok(all)
@@ -59,7 +63,7 @@ pub(crate) fn add(root: &Path, target: Option<&str>, approval: Approval) -> io::
     let mut all = valid(root, target)?;
     all.retain(|it| it.plan != approval.plan || it.by != approval.by);
     all.push(approval);
-    state::write_own(&state::file(root, APPROVALS, target), &all)
+    state::write_own(&path(root, target), &all)
 }
 
 /// Who approved a plan, of those that are not `other_than`.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::approvals::Approval;
 use crate::config::policies::{Policy, Repair};
 use crate::config::{Rate, RemediationGate};
 use crate::control::clock;
@@ -95,14 +96,23 @@ impl Attempts {
         self.attempts.push(Attempt { at: clock::unix(), subject: subject.to_owned() });
     }
 
-    /// Notes that a subject is left to a person; false where it is already.
-    pub(crate) fn escalate(&mut self, subject: &str) -> bool {
-        self.escalated.insert(subject.to_owned(), clock::unix()).is_none()
+    /// Notes that a subject is left to a person. Where it was before, what was approved within this second has had its turn.
+    pub(crate) fn escalate(&mut self, subject: &str) {
+        let was_left = self.escalated.contains_key(subject);
+        self.escalated.insert(subject.to_owned(), clock::unix() + i64::from(was_left));
     }
 
     /// Whether a subject is left to a person.
     fn is_left(&self, subject: &str, now: i64) -> bool {
         self.escalated.get(subject).is_some_and(|at| *at > now - LEFT_ALONE)
+    }
+
+    /// Whether a person, to whom a repair was left, has approved it since.
+    fn is_approved_since(&self, repair: &WantedRepair, approvals: &[Approval]) -> bool {
+        let left_at = self.escalated.get(&repair.name());
+        left_at.is_some_and(|at| {
+            approvals.iter().any(|it| it.since >= *at && it.fingerprints.contains(&repair.fingerprint))
+        })
     }
 
     /// Leaves a subject to a person no longer; false where it was not.
@@ -168,7 +178,12 @@ pub(crate) struct Automatic<'a> {
 
 impl Automatic<'_> {
     /// Decides by what a look found and what was tried before.
-    pub(crate) fn decide(&self, checks: &[CheckResult], tried: &Attempts) -> AutoDecision {
+    pub(crate) fn decide(
+        &self,
+        checks: &[CheckResult],
+        tried: &Attempts,
+        approvals: &[Approval],
+    ) -> AutoDecision {
         let mut decision = AutoDecision::default();
         if self.gate.allow.is_empty() {
             return decision;
@@ -202,7 +217,7 @@ impl Automatic<'_> {
         for (check, finding, event, policy) in wanted {
             let repair = wish(check.id, finding, policy, event);
             let name = repair.name();
-            if planned.is_left(&name, now) {
+            if planned.is_left(&name, now) && !planned.is_approved_since(&repair, approvals) {
                 continue;
             }
             if let Some(why) = planned.used_up(self.gate, &name, now) {

@@ -137,7 +137,7 @@ impl Stage<'_> {
                     dir: Some(BEGINS_IN.as_ref()),
                     time: *timeout,
                 };
-                let ended = amend::run(&execution)?;
+                let ended = amend::run(&execution, &|| watch.is_cancelled())?;
                 succeeded(&argv, &Executed { said: without(&ended.said, &given), ..ended })
             }
             RemedyStep::Ask { timeout, .. } => Ok(self.others.ask(*timeout)?),

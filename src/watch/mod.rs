@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::{Builder, Scope};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::audit::examine::{Examination, Sighting};
@@ -34,6 +34,7 @@ use crate::events::rules::EventRules;
 use crate::host::{Visitor as _, Watch};
 use crate::model::{CheckResult, Observed, Report, SectionId, escaped, printable_path};
 use crate::project::Project;
+use crate::remedy::approvals;
 use crate::remedy::automatic::{Attempts, Automatic, WantedRepair};
 use crate::section::{IMAGES, INSIDE};
 pub(crate) use metrics::WatchMetrics;
@@ -183,14 +184,15 @@ impl Watcher<'_> {
                 receiver,
                 watch: Arc::clone(&round),
                 wanted_repairs: Vec::new(),
-                is_repairing: false,
+                repairing: None,
                 tickets: Tickets::default(),
                 is_sending: false,
                 send_after: None,
             };
             let ended = rounds.run(trigger);
             round.cancel();
-            ended
+            let repaired = rounds.end_repairs();
+            ended.and_then(|end| repaired.map(|()| end))
         });
         if self.watch.is_cancelled() { Ok(WatchEnd::Asked) } else { ended }
     }
@@ -208,6 +210,15 @@ impl Watcher<'_> {
             files.file(&root.join(name));
         }
         files.directory(&root.join(baseline::PATH), false);
+        if self.repairs() {
+            files.file(&approvals::path(&self.examination.auditor.project.store_root, self.target()));
+        }
+    }
+
+    /// Whether the host and a policy let it repair anything.
+    fn repairs(&self) -> bool {
+        let gate = &self.examination.auditor.project.config.remediation;
+        !gate.allow.is_empty() && self.rules.policies.iter().any(Policy::repairs)
     }
 }
 
@@ -221,7 +232,7 @@ struct Round<'scope, 'env, 'w, 'r> {
     watch: Arc<Watch>,
     /// What policies want repaired, and what does not repair yet.
     wanted_repairs: Vec<WantedRepair>,
-    is_repairing: bool,
+    repairing: Option<ScopedJoinHandle<'scope, ()>>,
     /// Change requests and incidents.
     tickets: Tickets,
     is_sending: bool,
@@ -257,6 +268,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         self.seen_whole(&sighting, trigger, &mut course)?;
         (self.watcher.heartbeat.ready)();
         self.report(&sighting, &mut course);
+        let mut is_outdated = false;
         loop {
             (self.watcher.heartbeat.beat)();
             let beat = self.watcher.heartbeat.every.map(|every| Instant::now() + every / 2);
@@ -271,10 +283,12 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
             if batch.unread {
                 return Ok(WatchEnd::Unread);
             }
-            if batch.reload {
+            is_outdated |= batch.reload;
+            self.take_done(&mut sighting, &mut course)?;
+            // A repair goes on as it was begun, and what drifts meanwhile is told.
+            if is_outdated && self.repairing.is_none() {
                 return Ok(WatchEnd::Reload);
             }
-            self.take_done(&mut sighting, &mut course)?;
             let first = batch.first_hint();
             self.look_at(batch, &mut sighting, &mut course)?;
             if let (Some(first), Some(metrics)) = (first, &mut self.watcher.metrics) {
@@ -301,15 +315,7 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
                 }
                 Outcome::Ticket(sent) => self.ticket_done(sent)?,
                 Outcome::Repairs(done) => {
-                    self.is_repairing = false;
-                    let RepairsDone { recorded, unrecorded, warnings } = *done;
-                    let events = &self.watcher.examination.auditor.project.control.events;
-                    for warning in &warnings {
-                        events.warning(warning);
-                    }
-                    recorded.iter().try_for_each(|event| (self.records.sink)(event))?;
-                    self.note_tickets(&recorded)?;
-                    self.record(unrecorded)?;
+                    self.repaired(*done)?;
                     course.wanted = course.wanted.or(Some(HintSource::Remedy));
                 }
                 Outcome::Look(seen) => {
@@ -388,17 +394,19 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
                 self.tell_gap(trigger, &gap)?;
             }
         }
+        let project = self.watcher.examination.auditor.project;
+        let approvals = approvals::path(&project.store_root, self.watcher.target());
         let known = KnownSubjects {
             layout: &self.watcher.examination.aim.layout,
             root: &self.watcher.examination.auditor.project.root,
             config: &self.watcher.examination.auditor.project.config,
             evidence: &sighting.look.evidence,
+            approvals: &approvals,
         };
         let Meaning { subjects, paths, count, everything, project } = known.gather(&batch.paths);
         if let Some(path) = project {
             log::info!(path = printable_path(path).as_str(); "the configuration is read again because of a path");
             self.watcher.inbox.reload();
-            return Ok(());
         }
         if let Some(path) = everything {
             log::info!(path = printable_path(path).as_str(); "everything is looked at because of a path");
@@ -474,16 +482,16 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
 
     /// Decides what is repaired without a person, and tells of what is left to one.
     fn consider_repairs(&mut self, checks: &[CheckResult]) -> Result<(), Failure> {
+        if self.repairing.is_some() || !self.watcher.repairs() {
+            return Ok(());
+        }
         let project = self.watcher.examination.auditor.project;
         let gate = &project.config.remediation;
         let rules = self.watcher.rules;
-        if self.is_repairing || gate.allow.is_empty() || !rules.policies.iter().any(Policy::repairs) {
-            return Ok(());
-        }
         let target = self.watcher.target();
         let root = &project.store_root;
         let at = |error: std::io::Error| Failure::at(&root.join(crate::store::state::PATH), &error);
-        let mut tried = match Attempts::read(root, target) {
+        let tried = match Attempts::read(root, target) {
             Ok(tried) => tried,
             Err(error) => {
                 // Who does not know what was tried tries nothing.
@@ -491,37 +499,75 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
                 return Ok(());
             }
         };
+        // What cannot be read approves nothing; a repair that needs an approval says so.
+        let approvals = approvals::valid(root, target).unwrap_or_default();
         let minute = clock::minute_of_day();
-        let decision = Automatic { gate, rules, target, minute }.decide(checks, &tried);
-        let mut told = Vec::new();
-        for (subject, event) in decision.escalations {
-            if tried.escalate(&subject) {
-                told.push(event);
+        let decision = Automatic { gate, rules, target, minute }.decide(checks, &tried, &approvals);
+        self.leave_to_a_person(decision.escalations)?;
+        self.wanted_repairs = decision.repairs;
+        Ok(())
+    }
+
+    /// Tells of what is left to a person, and then remembers it: a crash in between loses nothing.
+    fn leave_to_a_person(&mut self, escalations: Vec<(String, Event)>) -> Result<(), Failure> {
+        if escalations.is_empty() {
+            return Ok(());
+        }
+        let (subjects, events): (Vec<String>, Vec<Event>) = escalations.into_iter().unzip();
+        self.record(events)?;
+        let project = self.watcher.examination.auditor.project;
+        let (root, target) = (&project.store_root, self.watcher.target());
+        let noted = Attempts::read(root, target).and_then(|mut tried| {
+            subjects.iter().for_each(|subject| tried.escalate(subject));
+            tried.write(root, target, &project.config.remediation)
+        });
+        noted.map_err(|error| Failure::at(&root.join(crate::store::state::PATH), &error))
+    }
+
+    /// Takes what has come of repairs.
+    fn repaired(&mut self, done: RepairsDone) -> Result<(), Failure> {
+        self.repairing = None;
+        let RepairsDone { recorded, escalations, warnings } = done;
+        let events = &self.watcher.examination.auditor.project.control.events;
+        for warning in &warnings {
+            events.warning(warning);
+        }
+        recorded.iter().try_for_each(|event| (self.records.sink)(event))?;
+        self.note_tickets(&recorded)?;
+        self.leave_to_a_person(escalations)
+    }
+
+    /// Waits for repairs that were told to end, and takes what has come of them.
+    fn end_repairs(&mut self) -> Result<(), Failure> {
+        if let Some(repairing) = self.repairing.take() {
+            let _ = repairing.join();
+        }
+        while let Ok(done) = self.receiver.try_recv() {
+            if let Outcome::Repairs(done) = done {
+                self.repaired(*done)?;
             }
         }
-        if !told.is_empty() {
-            tried.write(root, target, gate).map_err(at)?;
-            self.record(told)?;
-        }
-        self.wanted_repairs = decision.repairs;
         Ok(())
     }
 
     /// Begins what policies want repaired.
     fn begin_repairs(&mut self) {
-        if self.is_repairing || self.wanted_repairs.is_empty() {
+        if self.repairing.is_some() || self.wanted_repairs.is_empty() {
             return;
         }
         let wanted = std::mem::take(&mut self.wanted_repairs);
         let (examination, rules, source) =
             (self.watcher.examination, self.watcher.rules, self.watcher.source);
         let (inbox, sender, watch) = (self.watcher.inbox, self.sender.clone(), Arc::clone(&self.watch));
+        // The process does not end before what has come of them is told.
+        let unfinished = self.watcher.watch.unfinished();
         let repair = move || {
+            let _unfinished = unfinished;
             let done = Repairer { examination, rules, source }.carry_out(&wanted, &watch);
             let _ = sender.send(Outcome::Repairs(Box::new(done)));
             inbox.wake();
         };
-        self.is_repairing = Builder::new().spawn_scoped(self.scope, repair).is_ok();
+        self.repairing = Builder::new().spawn_scoped(self.scope, repair).ok();
     }
 
     fn record(&mut self, events: Vec<Event>) -> Result<(), Failure> {

@@ -16,8 +16,8 @@ use crate::remedy::plan::Chosen;
 pub(super) struct RepairsDone {
     /// Events that are in the journal already.
     pub(super) recorded: Vec<Event>,
-    /// Those that are not.
-    pub(super) unrecorded: Vec<Event>,
+    /// What is left to a person, by subject, which nothing knows of yet.
+    pub(super) escalations: Vec<(String, Event)>,
     /// What somebody should hear of besides.
     pub(super) warnings: Vec<String>,
 }
@@ -41,7 +41,7 @@ impl Repairer<'_> {
                 if watch.is_cancelled() {
                     break;
                 }
-                self.escalate(repair, &failure, &mut done);
+                done.escalations.push((repair.name(), repair.escalation(failure.in_one_line())));
             }
         }
         done
@@ -76,22 +76,20 @@ impl Repairer<'_> {
         // An attempt counts before it is made: a crash makes no more of them.
         self.note(&|tried| tried.note(&repair.name()))?;
         let outcome = job.carry_out(&prepared, watch, &Watch::default())?;
-        done.recorded.extend(outcome.events);
-        done.warnings.extend(outcome.warnings);
+        done.recorded.extend(outcome.events.iter().cloned());
+        done.warnings.extend(outcome.warnings.iter().cloned());
         // What has happened is told whatever comes of this.
-        if !outcome.escalated.is_empty()
-            && let Err(failure) = self.leave(repair)
-        {
+        let noted = self.note(&|tried| {
+            if outcome.escalated.is_empty() {
+                tried.forget(&repair.name());
+            } else {
+                tried.escalate(&repair.name());
+            }
+        });
+        if let Err(failure) = noted {
             done.warnings.push(failure.in_one_line());
         }
         Ok(())
-    }
-
-    /// Leaves a finding to a person.
-    fn leave(&self, repair: &WantedRepair) -> Result<(), Failure> {
-        self.note(&|tried| {
-            tried.escalate(&repair.name());
-        })
     }
 
     fn note(&self, change: &dyn Fn(&mut Attempts)) -> Result<(), Failure> {
@@ -102,14 +100,6 @@ impl Repairer<'_> {
         let mut tried = Attempts::read(root, target).map_err(at)?;
         change(&mut tried);
         tried.write(root, target, &project.config.remediation).map_err(at)
-    }
-
-    /// Leaves a finding to a person, and says why.
-    fn escalate(&self, repair: &WantedRepair, failure: &Failure, done: &mut RepairsDone) {
-        if let Err(failure) = self.leave(repair) {
-            done.warnings.push(failure.in_one_line());
-        }
-        done.unrecorded.push(repair.escalation(failure.in_one_line()));
     }
 }
 

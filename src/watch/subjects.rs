@@ -34,6 +34,8 @@ pub(super) struct KnownSubjects<'a> {
     pub(super) config: &'a config::Config,
     /// What was seen.
     pub(super) evidence: &'a [Evidence],
+    /// The file of what was approved, which is watched only where something may be repaired.
+    pub(super) approvals: &'a Path,
 }
 
 /// What is to be looked at because of several paths.
@@ -74,6 +76,9 @@ impl KnownSubjects<'_> {
 
     /// What a path of this machine means.
     fn meaning(&self, path: &Path) -> Meant {
+        if path == self.approvals {
+            return Meant::Everything;
+        }
         if let Ok(below) = path.strip_prefix(self.root.join("audit")) {
             if below.starts_with("runtime") || below.starts_with("state") {
                 return Meant::Nothing;

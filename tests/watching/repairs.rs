@@ -130,6 +130,74 @@ fn what_another_program_puts_back_at_once_is_left_to_a_person_once_and_then_it_i
 }
 
 #[test]
+fn what_waits_for_an_approval_is_repaired_as_soon_as_it_has_one() {
+    let project = policies(&GOES_BACK.replace("auto_remediate", "approval = \"any\"\nauto_remediate"));
+    let (_dir, host) = host_file("[remediation]\nallow = [\"restore\"]\n");
+    let mut watcher = Watcher::start(&project, &["--host-config", &host]);
+    for text in ["by hand 1\n", "by hand 2\n"] {
+        let from = watcher.events.len();
+        project.file(ORDER, text);
+        let event = watcher.wait_for_subject(from, "drift.escalated", "printer");
+        assert!(event["evidence"]["reason"].as_str().unwrap().contains("nobody has approved"), "{event}");
+        assert_eq!(project.read(ORDER), text);
+        project.ok(&[
+            "approve",
+            "printer",
+            "--until",
+            "1h",
+            "--reason",
+            "seen",
+            "--yes",
+            "--host-config",
+            &host,
+        ]);
+        let event = watcher.wait_for_subject(from, "drift.remediated", "printer");
+        assert_eq!(event["evidence"]["by"], "policy goes back");
+        watcher.wait_for_subject(from, "drift.resolved", "printer");
+        assert_eq!(project.read(ORDER), GOOD);
+    }
+    assert_eq!((count(&mut watcher, "drift.escalated"), count(&mut watcher, "drift.remediated")), (2, 2));
+    watcher.end();
+}
+
+#[test]
+fn the_end_in_the_middle_of_repairs_ends_their_program_and_loses_no_outcome() {
+    let project = policies(
+        "[[policy]]\nname = \"slow\"\nmatch = { check = \"addon_hashes\" }\nauto_remediate = \"slow\"\n\
+         [[policy]]\nname = \"goes back\"\nauto_remediate = true\n",
+    );
+    let begun = project.path("audit/begun");
+    let host_text = format!(
+        "[remediations.slow]\nrun = [\"/bin/sh\", \"-c\", \"echo $$ > {}; exec sleep 600\"]\n\
+         [remediation]\nallow = [\"restore\", \"run\"]\n",
+        begun.display()
+    );
+    let (_dir, host) = host_file(&host_text);
+    // A file with two names is never written to.
+    std::fs::hard_link(project.path(EDGE), project.path("audit/second name")).unwrap();
+    project.file(EDGE, "by hand\n");
+    project.file(ORDER, "by hand\n");
+    let mut watcher = Watcher::start(&project, &["--host-config", &host]);
+    let pid = || std::fs::read_to_string(&begun).ok().filter(|text| text.ends_with('\n'));
+    wait_until(|| pid().is_some());
+    // Another configuration is read once the repair is over, and what drifts meanwhile is told at once.
+    project.file("audit/policies.toml", &(project.read("audit/policies.toml") + "# more\n"));
+    project.file(ERP, "by hand\n");
+    watcher.wait_for_subject(0, "drift.detected", ERP);
+    watcher.end();
+    let pid: i32 = pid().unwrap().trim().parse().unwrap();
+    assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "the program goes on");
+    let journal = project.ok(&["events", "--format", "json"]).out();
+    let events: Vec<Value> = journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (subject, why) in [(EDGE, "name"), ("printer", "interrupted")] {
+        let is_it = |it: &&Value| it["event"] == "drift.escalated" && it["subject"] == subject;
+        let told: Vec<&Value> = events.iter().filter(is_it).collect();
+        assert_eq!(told.len(), 1, "{subject}: {journal}");
+        assert!(told[0]["evidence"]["reason"].as_str().unwrap().contains(why), "{}", told[0]);
+    }
+}
+
+#[test]
 fn a_policy_that_is_not_signed_where_it_must_be_repairs_nothing() {
     let keys = Keys::new();
     keys.make("alice", "ed25519");

@@ -389,11 +389,11 @@ fn read(file: OwnedFd, stat: &Stat) -> Result<PlaceState, AmendFault> {
     Ok(PlaceState::File { bytes: bytes.into(), ownership })
 }
 
-/// Runs a program to its end, without a terminal, in a process group of its own.
+/// Runs a program to its end, without a terminal, in a process group of its own, which is killed as soon as it `is_unwanted`.
 ///
 /// # Errors
-/// When it cannot be started, does not end in time, or prints too much.
-pub(crate) fn run(execution: &Execution<'_>) -> Result<Executed, HostError> {
+/// When it cannot be started, does not end in time, prints too much, or was not wanted any more.
+pub(crate) fn run(execution: &Execution<'_>, is_unwanted: &dyn Fn() -> bool) -> Result<Executed, HostError> {
     let Some((program, arguments)) = execution.argv.split_first() else {
         return Err(HostError::Unreachable("there is no program to run".to_owned()));
     };
@@ -403,7 +403,8 @@ pub(crate) fn run(execution: &Execution<'_>) -> Result<Executed, HostError> {
     if let Some(dir) = execution.dir {
         command.current_dir(dir);
     }
-    let printed = child::printed_by_group(&mut command, execution.time, MOST_OUTPUT);
+    let printed =
+        child::printed_by_group_while_wanted(&mut command, execution.time, MOST_OUTPUT, is_unwanted);
     let printed = printed.map_err(|error| {
         let program = escaped(program);
         HostError::Unreachable(match error {
