@@ -73,18 +73,26 @@ impl Secrets {
         if self.all.is_empty() {
             return false;
         }
-        self.first_in(text).is_some()
-            || text.contains('\\') && unescaped(text).is_some_and(|plain| self.first_in(&plain).is_some())
-            || decoded(text).is_some_and(|plain| self.first_in(&plain).is_some())
+        self.places_in(text).next().is_some() || self.are_otherwise_in(text)
     }
 
-    /// Place and length of the first secret in a text, the longest of those that begin there.
-    fn first_in(&self, text: &str) -> Option<(usize, usize)> {
+    /// Whether a text holds a secret as JSON or Base64 writes it: in that form it has no place that could be cut out.
+    fn are_otherwise_in(&self, text: &str) -> bool {
+        let holds = |plain: String| self.places_in(&plain).next().is_some();
+        text.contains('\\') && unescaped(text).is_some_and(holds)
+            || decoded(text).is_some_and(holds)
+            || text
+                .split(|c| !is_base64(c))
+                .any(|word| word.len() >= SHORTEST && decoded(word).is_some_and(holds))
+    }
+
+    /// Where secrets begin and end in a text, the longest of those that begin at a place.
+    fn places_in<'t>(&self, text: &'t str) -> impl Iterator<Item = (usize, usize)> + use<'t, '_> {
         let bytes = text.as_bytes();
-        bytes.windows(SHORTEST).enumerate().find_map(|(at, start)| {
+        bytes.windows(SHORTEST).enumerate().filter_map(|(at, start)| {
             let known = self.by_start.get(<&[u8; SHORTEST]>::try_from(start).ok()?)?;
             let lengths = known.iter().filter(|it| bytes[at..].starts_with(it.as_bytes())).map(|it| it.len());
-            lengths.max().map(|length| (at, length))
+            lengths.max().map(|length| (at, at + length))
         })
     }
 
@@ -93,15 +101,19 @@ impl Secrets {
         if !self.are_in(text) {
             return Cow::Borrowed(text);
         }
-        let mut left = text;
-        let mut out = String::new();
-        while let Some((at, length)) = self.first_in(left) {
-            out += &left[..at];
-            out += SENSITIVE;
-            left = &left[at + length..];
+        if self.is_too_many() || self.are_otherwise_in(text) {
+            return Cow::Borrowed(SENSITIVE);
         }
-        // A secret in another form has no place that could be cut out.
-        if out.is_empty() { Cow::Borrowed(SENSITIVE) } else { Cow::Owned(out + left) }
+        let (mut out, mut shown) = (String::new(), 0);
+        for (begin, end) in self.places_in(text) {
+            // Of secrets that overlap, none shows the rest of another.
+            if begin >= shown {
+                out += &text[shown..begin];
+                out += SENSITIVE;
+            }
+            shown = shown.max(end);
+        }
+        Cow::Owned(out + &text[shown..])
     }
 
     /// Replaces every text in a value, and every key, that holds a secret.
@@ -128,6 +140,10 @@ impl Secrets {
 fn unescaped(text: &str) -> Option<String> {
     serde_json::from_str(&format!("\"{}\"", text.replace("\\\"", "\u{1}").replace(['"', '\u{1}'], "\\\"")))
         .ok()
+}
+
+fn is_base64(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "+/-_=".contains(c)
 }
 
 /// What a text says in Base64, where it is all of that.
@@ -172,6 +188,16 @@ mod tests {
         let hidden = secrets.replaced_in("no login with hunter2!long or ähunter2!: denied");
         assert_eq!(hidden, "no login with (sensitive) or ä(sensitive): denied");
         assert_eq!(secrets.replaced_in("denied"), "denied");
+        assert_eq!(secrets.replaced_in("hunter2!hunter2!"), "(sensitive)(sensitive)");
+    }
+
+    #[test]
+    fn no_secret_shows_the_rest_or_another_form_of_another() {
+        let secrets = secrets(&["prefix-abcdef", "abcdef-rest", "quo\"ted"]);
+        assert_eq!(secrets.replaced_in("a prefix-abcdef-rest b"), "a (sensitive) b");
+        assert_eq!(secrets.replaced_in(r#"{"p": "quo\"ted"} quo"ted"#), "(sensitive)");
+        assert_eq!(secrets.replaced_in("Basic dTpwcmVmaXgtYWJjZGVm, prefix-abcdef"), "(sensitive)");
+        assert!(secrets.are_in("Authorization: 'Basic dTpwcmVmaXgtYWJjZGVm'"));
     }
 
     #[test]
