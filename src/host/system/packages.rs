@@ -5,27 +5,35 @@ use crate::model::Reason;
 
 /// The name of what rpm lists.
 pub(in crate::host) const RPM: &str = "rpm";
+/// The reason where a database holds a zero byte: what follows it might be passed over.
+const ZERO: &str = "it holds a zero byte, which no such file has";
 /// Words of dpkg for a package that is not installed.
 const NOT_THERE: [&[u8]; 2] = [b"not-installed", b"config-files"];
+/// What counts of the lines of dpkg's database: the fields that are read, the ends of paragraphs, and what is no field.
+const DPKG_LINES: &str = concat!(
+    "^([Pp][Aa][Cc][Kk][Aa][Gg][Ee]|[Ss][Tt][Aa][Tt][Uu][Ss]|[Vv][Ee][Rr][Ss][Ii][Oo][Nn]|",
+    "[Aa][Rr][Cc][Hh][Ii][Tt][Ee][Cc][Tt][Uu][Rr][Ee])[[:blank:]]*:|^$|^[^[:blank:]:]+[[:blank:]]*$|^[^[:blank:]:]+[[:blank:]]+[^[:blank:]:]|^:"
+);
+/// The same of apk's.
+const APK_LINES: &str = "^[PVA]:|^$|^[^:]*$|^[^:][^:]|^:";
 /// The form in which rpm lists packages: the epoch stands before the version, as dpkg has it.
 const RPM_FORM: &str = "%{NAME}\\t%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\\t%{ARCH}\\n";
 
 pub(super) fn requests() -> Vec<Request> {
     vec![
-        Request::File {
-            name: "dpkg",
-            path: "/var/lib/dpkg/status",
-            lines: "^(Package|Status|Version|Architecture):|^$",
-        },
+        Request::File { name: "dpkg", path: "/var/lib/dpkg/status", lines: DPKG_LINES },
         Request::List { name: "dpkg-updates", path: "/var/lib/dpkg/updates" },
-        Request::File { name: "apk", path: "/lib/apk/db/installed", lines: "^[PVA]:|^$" },
+        Request::File { name: "apk", path: "/lib/apk/db/installed", lines: APK_LINES },
         program(RPM, &["rpm", "-qa", "--qf", RPM_FORM]),
     ]
 }
 
 /// The packages of the first package manager that this machine has, by `name:architecture`.
 pub(super) fn read(sources: &Sources) -> Result<SystemFacts, Reason> {
-    let file = |name: &str, path: &str| source(sources, name).map_err(|why| why.behind(path));
+    let file = |name: &str, path: &str| match source(sources, name) {
+        Ok(Some(text)) if text.contains(&0) => Err(Reason::from(ZERO).behind(path)),
+        other => other.map_err(|why| why.behind(path)),
+    };
     let (manager, packages) = if let Some(text) = file("dpkg", "/var/lib/dpkg/status")? {
         if let Some(updates) = file("dpkg-updates", "/var/lib/dpkg/updates")? {
             settled(updates)?;
@@ -90,8 +98,16 @@ fn package(name: &[u8], version: &[u8], arch: &[u8], state: Option<String>) -> F
     facts
 }
 
-/// The paragraphs of a text, each as the values of the fields `wanted`.
-fn paragraphs<'a, const N: usize>(text: &'a [u8], wanted: [&'static [u8]; N]) -> Vec<[Option<&'a [u8]>; N]> {
+/// The paragraphs of a text, each as the values of the fields `wanted`. Names are read as the package manager reads them: else one
+/// would see packages that are passed over here.
+///
+/// # Errors
+/// The line that is no field, or the second field of its name in a paragraph.
+fn paragraphs<'a, const N: usize>(
+    text: &'a [u8],
+    wanted: [&'static [u8]; N],
+    is_same: fn(&[u8], &[u8]) -> bool,
+) -> Result<Vec<[Option<&'a [u8]>; N]>, &'a [u8]> {
     let mut all = Vec::new();
     let mut open = [None; N];
     for line in lines(text).chain([&b""[..]]) {
@@ -101,13 +117,28 @@ fn paragraphs<'a, const N: usize>(text: &'a [u8], wanted: [&'static [u8]; N]) ->
             }
             continue;
         }
-        for (value, name) in open.iter_mut().zip(wanted) {
-            if let Some(rest) = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(b":")) {
-                *value = Some(rest.trim_ascii());
-            }
+        if matches!(line[0], b' ' | b'\t') {
+            continue;
+        }
+        let colon = line.iter().position(|&b| b == b':').ok_or(line)?;
+        let name = line[..colon].trim_ascii_end();
+        if name.is_empty() || name.iter().any(u8::is_ascii_whitespace) {
+            return Err(line);
+        }
+        let its = open.iter_mut().zip(wanted).find(|(_, wanted)| is_same(name, wanted));
+        if let Some((value, _)) = its
+            && value.replace(line[colon + 1..].trim_ascii()).is_some()
+        {
+            return Err(line);
         }
     }
-    all
+    Ok(all)
+}
+
+/// What a line of a database, that the package manager would not read, says of it.
+fn damaged_at(path: &str, line: &[u8], command: &str) -> Reason {
+    let line: String = fact(line).chars().take(80).collect();
+    format!("{path}: \"{line}\" does not belong there: run {command} there").into()
 }
 
 /// The status file of dpkg (`dpkg-query(1)`, `deb-control(5)`): the field `Status` holds what is wanted, whether it must be
@@ -120,8 +151,10 @@ fn of_dpkg(text: &[u8]) -> Result<Vec<Facts>, Reason> {
         ))
     };
     let mut packages = Vec::new();
+    let fields: [&[u8]; 4] = [b"Package", b"Status", b"Version", b"Architecture"];
+    let all = paragraphs(text, fields, <[u8]>::eq_ignore_ascii_case);
     for [name, status, version, arch] in
-        paragraphs(text, [b"Package", b"Status", b"Version", b"Architecture"])
+        all.map_err(|line| damaged_at("/var/lib/dpkg/status", line, "dpkg --audit"))?
     {
         let name = name.ok_or_else(|| damaged(b"?", "name"))?;
         let words: Vec<&[u8]> = status.unwrap_or_default().split(|&b| b == b' ').collect();
@@ -141,7 +174,9 @@ fn of_dpkg(text: &[u8]) -> Result<Vec<Facts>, Reason> {
 
 fn of_apk(text: &[u8]) -> Result<Vec<Facts>, Reason> {
     let whole = |[name, version, arch]: [Option<&[u8]>; 3]| Some(package(name?, version?, arch?, None));
-    let packages: Option<Vec<Facts>> = paragraphs(text, [b"P", b"V", b"A"]).into_iter().map(whole).collect();
+    let all = paragraphs(text, [b"P", b"V", b"A"], |name, wanted| name == wanted)
+        .map_err(|line| damaged_at("/lib/apk/db/installed", line, "apk fix"))?;
+    let packages: Option<Vec<Facts>> = all.into_iter().map(whole).collect();
     packages.ok_or_else(|| {
         "/lib/apk/db/installed: a package has no name, version or architecture: run apk fix there".into()
     })
@@ -190,11 +225,14 @@ mod tests {
         let expected = ["bash 5.2-1 amd64", "half 3 all reinstreq,half-installed", "libc6 1:2.36 i386 hold"];
         assert_eq!(told(&[("dpkg", DPKG)]).unwrap(), expected);
         assert_eq!(told(&[("dpkg", DPKG), ("dpkg-updates", "tmp.i\n")]).unwrap().len(), 3);
+        // As dpkg reads it.
+        let odd = DPKG.replace("Package: bash", "package : bash").replace("Version: 5", "VERSION\t: 5");
+        assert_eq!(told(&[("dpkg", &odd)]).unwrap(), expected);
     }
 
     #[test]
     fn apk_and_rpm_are_read_where_there_is_no_dpkg() {
-        let apk = "C:Q1x=\nP:musl\nV:1.2.5-r0\nA:x86_64\nF:lib\nR:ld-musl\n\nP:zlib\nV:1.3-r2\nA:x86_64\n\n";
+        let apk = "C:Q1x=\np:so:x=1\nP:musl\nV:1.2.5-r0\nA:x86_64\nF:lib\nR:ld-musl\n\nP:zlib\nV:1.3-r2\nA:x86_64\n\n";
         assert_eq!(told(&[("apk", apk)]).unwrap(), ["musl 1.2.5-r0 x86_64", "zlib 1.3-r2 x86_64"]);
         let rpm = "bash\t5.1-2.el9\tx86_64\nkernel\t1:5.14-2\tx86_64\nkernel\t1:5.14-1\tx86_64\ngpg-pubkey\t1-2\t(none)\n";
         let expected = ["bash 5.1-2.el9 x86_64", "gpg-pubkey 1-2 none", "kernel 1:5.14-1 1:5.14-2 x86_64"];
@@ -210,6 +248,24 @@ mod tests {
         assert!(why(&[("dpkg", "")]).contains("names no package"));
         assert!(why(&[("apk", "P:musl\nA:x86_64\n")]).contains("apk fix"));
         assert!(why(&[("rpm", "bash\t1\n")]).contains("rpm -qa"));
+        let bash = DPKG.split("\n\n").next().unwrap();
+        for more in [
+            "\n@@garbage\n",
+            "\nversion: 6\n",
+            "\n\nStatus\n",
+            "\nPackage: evil\n",
+            "\n: x\n",
+            "\nHome page: x\n",
+        ] {
+            assert!(why(&[("dpkg", &format!("{bash}{more}"))]).contains("dpkg --audit"), "{more}");
+        }
+        for more in ["P:evil\n", "garbage\n"] {
+            let text = format!("P:musl\nV:1\nA:x86_64\n{more}");
+            assert!(why(&[("apk", &text)]).contains("apk fix"), "{more}");
+        }
+        for name in ["dpkg", "apk"] {
+            assert!(why(&[(name, "P:a\0\nP:b\n")]).contains("zero byte"), "{name}");
+        }
         let mut refused = sources(&[]);
         refused.insert("dpkg".to_owned(), Source::Refused("permission denied".to_owned()));
         assert_eq!(read(&refused).unwrap_err().text(), "/var/lib/dpkg/status: permission denied");

@@ -1,6 +1,6 @@
 //! Listening ports: the tables of the kernel (`proc(5)`), and the process that holds each socket.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{Facts, HIDDEN, Request, Source, Sources, SystemFacts, fact, lines, source};
@@ -70,10 +70,13 @@ pub(super) fn read(sources: &Sources) -> Result<SystemFacts, Reason> {
             [("proto", proto.to_owned()), ("address", address.to_string()), ("port", port.to_string())]
                 .map(|(key, value)| (key.to_owned(), value))
                 .into();
-        match owners.first_of(&inodes) {
-            Some(program) => drop(facts.insert("program".to_owned(), program)),
-            None if !owners.all_seen => drop(facts.insert(HIDDEN.to_owned(), "true".to_owned())),
-            None => {}
+        // Several programs may share a port: each connection goes to one of them.
+        let programs: BTreeSet<&str> = inodes.iter().filter_map(|inode| owners.first_of(*inode)).collect();
+        if !programs.is_empty() {
+            let programs: Vec<&str> = programs.into_iter().collect();
+            facts.insert("program".to_owned(), programs.join(","));
+        } else if !owners.all_seen {
+            facts.insert(HIDDEN.to_owned(), "true".to_owned());
         }
         (format!("{proto}:{place}:{port}").into_bytes(), Ok(facts))
     };
@@ -153,9 +156,9 @@ impl Owners {
         owners
     }
 
-    fn first_of(&self, inodes: &[u64]) -> Option<String> {
-        let pid = inodes.iter().filter_map(|inode| self.first.get(inode)).min()?;
-        self.names.get(pid).filter(|name| !name.is_empty()).cloned()
+    fn first_of(&self, inode: u64) -> Option<&str> {
+        let name = self.names.get(self.first.get(&inode)?)?;
+        Some(name.as_str()).filter(|name| !name.is_empty())
     }
 }
 
@@ -191,6 +194,12 @@ mod tests {
             2: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 79 1\n";
         let owners = "/proc/9/fd:\nlrwx 3 -> socket:[77]\n/proc/12/fd:\nlrwx 3 -> socket:[77]\n/proc/9/comm:sshd\n/proc/12/comm:worker\n";
         assert_eq!(told(tcp, owners), ["tcp:0.0.0.0:8080 -", "tcp:127.0.0.1:22 sshd"]);
+        // Two programs on one port, each with a socket of its own.
+        let shared = format!(
+            "{tcp}   3: 0100007F:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 80 1\n"
+        );
+        let both = format!("{owners}/proc/7/fd:\nlrwx 3 -> socket:[80]\n/proc/7/comm:other\n");
+        assert_eq!(told(&shared, &both), ["tcp:0.0.0.0:8080 -", "tcp:127.0.0.1:22 other,sshd"]);
         // Where not every process may be looked at, one without a program may have one.
         let hidden = format!("{owners}ls: cannot open directory '/proc/1/fd': Permission denied\n");
         assert_eq!(told(tcp, &hidden), ["tcp:0.0.0.0:8080 tcp", "tcp:127.0.0.1:22 sshd"]);

@@ -1,6 +1,7 @@
 //! The output of probes: plain text, or lines of JSON that are subjects of their own.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{Facts, LARGEST_OUTPUT, ProbeQuery, Request, Source, Sources, SystemFacts};
 use crate::model::Reason;
@@ -10,7 +11,7 @@ use crate::model::Reason;
 #[serde(deny_unknown_fields)]
 struct Line {
     name: String,
-    value: serde_json::Value,
+    value: Box<RawValue>,
 }
 
 fn key(probe: &ProbeQuery) -> String {
@@ -75,13 +76,23 @@ fn of_output(text: &[u8]) -> Result<Vec<(Option<String>, Facts)>, Reason> {
         if named.iter().any(|(known, _)| known.as_deref() == Some(name.as_str())) {
             return Err(format!("it prints {name} twice").into());
         }
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let value = shown(&value);
         if value.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
             return Err(plain.into());
         }
         named.push((Some(name), Facts::from([("value".to_owned(), value)])));
     }
     Ok(named)
+}
+
+/// A value as it was printed: numbers have more digits than are told apart once they are read. A string stands without its quotes,
+/// unless it would look like another value then.
+fn shown(value: &RawValue) -> String {
+    let raw = value.get();
+    match serde_json::from_str::<String>(raw) {
+        Ok(text) if serde_json::from_str::<&RawValue>(&text).is_err() => text,
+        _ => raw.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +112,28 @@ mod tests {
         for text in ["", "1.2\n", "{\"name\": \"a\"}\n", "{\"name\": \"a\", \"value\": 1, \"x\": 2}\n"] {
             assert_eq!(told(text.as_bytes()).unwrap(), [(None, text.to_owned())]);
         }
+    }
+
+    #[test]
+    fn what_is_printed_otherwise_is_another_value() {
+        let values = [
+            "1",
+            "\"1\"",
+            "1.0",
+            "100000000000000000001",
+            "100000000000000000999",
+            "null",
+            "\"null\"",
+            "\"\\\"1\\\"\"",
+            "{\"x\":1,\"x\":2}",
+            "{\"x\":9,\"x\":2}",
+            "\"one\"",
+        ];
+        let value = |raw: &str| {
+            told(format!("{{\"name\": \"a\", \"value\": {raw}}}\n").as_bytes()).unwrap()[0].1.clone()
+        };
+        let shown: std::collections::BTreeSet<String> = values.iter().map(|raw| value(raw)).collect();
+        assert_eq!(shown.len(), values.len(), "{shown:?}");
     }
 
     #[test]

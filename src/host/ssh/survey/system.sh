@@ -13,7 +13,7 @@ unread() { # PROGRAM PATH
 
 matching_lines() { # PATH LINES
 	if [ -n "$2" ]; then
-		grep -E -- "$2" "$1"
+		grep -aE -- "$2" "$1"
 		[ $? -le 1 ]
 	else
 		cat -- "$1"
@@ -23,6 +23,11 @@ matching_lines() { # PATH LINES
 system_file() { # NAME PATH LINES
 	printf 'S%s\000' "$1"
 	if [ -f "$2" ] && [ -r "$2" ]; then
+		# A zero byte would end the record, and what follows it would be lost.
+		if [ -n "$(tr -dc '\000' <"$2" 2>/dev/null | tr '\000' 0 | head -c 1)" ]; then
+			printf '%s\000x\000' 'it holds a zero byte, which no such file has'
+			return
+		fi
 		if matching_lines "$2" "$3" 2>/dev/null; then printf '\000%s\000' 0; else printf '\000%s\000' e; fi
 	else
 		if [ -e "$2" ] && [ ! -f "$2" ]; then why='it is no regular file'; else unread cat "$2"; fi
@@ -58,8 +63,16 @@ system_search() { # NAME DIR SUFFIX TEXT...
 		printf '\000%s\000' 0
 		return
 	fi
-	grep -F "$@" -- "$dir"/*"${suffix#/}" /dev/null 2>/dev/null
-	if [ $? -le 1 ]; then printf '\000%s\000' 0; else printf '\000%s\000' e; fi
+	# Zero bytes would end the record: no name that is searched for has one.
+	{
+		code=$({
+			{
+				grep -aF "$@" -- "$dir"/*"${suffix#/}" /dev/null 2>/dev/null
+				echo $? >&4
+			} | tr '\000' '?' >&3
+		} 4>&1)
+	} 3>&1
+	if [ "${code:-2}" -le 1 ]; then printf '\000%s\000' 0; else printf '\000%s\000' e; fi
 }
 
 system_sums() { # NAME PATH

@@ -52,6 +52,40 @@ fn packages_services_and_output_are_the_same_whatever_the_shell() {
     assert!(here[3].contains("\"coreutils\"") && here[3].contains("\"as_shipped\": \"true\""), "{}", here[3]);
 }
 
+/// What each shell writes when it calls this function of the script with these words.
+fn says(by: &[&str], words: &[&str]) -> Vec<u8> {
+    let text = concat!(include_str!("../system.sh"), "\nunread() { why=no; }\n\"$@\"\n");
+    let mut shell = Command::new(by[0]);
+    shell.args(&by[1..by.len() - 1]).args(["-c", text, "sh"]).args(words).env("LC_ALL", "C");
+    let output = shell.output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{by:?} complains");
+    output.stdout
+}
+
+#[test]
+fn nothing_behind_a_zero_byte_is_passed_over() {
+    let project = Project::new();
+    project.file("zero.list", "P:a\nx\0\nP:b\n");
+    std::fs::write(project.path("plain.list"), b"P:a\nx\xc3\nP:b\n").unwrap();
+    let path = |name: &str| project.path(name).to_str().unwrap().to_owned();
+    for by in SHELLS {
+        for lines in ["", "^P:"] {
+            let told = says(by, &["system_file", "n", &path("zero.list"), lines]);
+            assert_eq!(
+                shown(&told),
+                "Sn\\x00it holds a zero byte, which no such file has\\x00x\\x00",
+                "{by:?}"
+            );
+        }
+        let told = says(by, &["system_file", "n", &path("plain.list"), "^P:"]);
+        assert_eq!(shown(&told), "Sn\\x00P:a\\nP:b\\n\\x000\\x00", "{by:?}");
+        let told = says(by, &["system_search", "n", &path(""), ".list", "x", "P:b"]);
+        for line in ["plain.list:P:b", "zero.list:x?", "zero.list:P:b"] {
+            assert!(shown(&told).contains(line), "{by:?}: {}", shown(&told));
+        }
+    }
+}
+
 #[test]
 fn what_a_program_leaves_behind_does_not_hold_the_answer() {
     let project = Project::new();
