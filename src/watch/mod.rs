@@ -518,7 +518,9 @@ impl<'scope, 'env: 'scope> Round<'scope, 'env, '_, '_> {
         let project = self.watcher.examination.auditor.project;
         let (root, target) = (&project.store_root, self.watcher.target());
         let noted = Attempts::read(root, target).and_then(|mut tried| {
-            subjects.iter().for_each(|subject| tried.escalate(subject));
+            for subject in &subjects {
+                tried.escalate(subject);
+            }
             tried.write(root, target, &project.config.remediation)
         });
         noted.map_err(|error| Failure::at(&root.join(crate::store::state::PATH), &error))

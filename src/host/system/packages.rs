@@ -98,6 +98,9 @@ fn package(name: &[u8], version: &[u8], arch: &[u8], state: Option<String>) -> F
     facts
 }
 
+/// The values of the wanted fields of a paragraph.
+type Paragraph<'a, const N: usize> = [Option<&'a [u8]>; N];
+
 /// The paragraphs of a text, each as the values of the fields `wanted`. Names are read as the package manager reads them: else one
 /// would see packages that are passed over here.
 ///
@@ -107,7 +110,7 @@ fn paragraphs<'a, const N: usize>(
     text: &'a [u8],
     wanted: [&'static [u8]; N],
     is_same: fn(&[u8], &[u8]) -> bool,
-) -> Result<Vec<[Option<&'a [u8]>; N]>, &'a [u8]> {
+) -> Result<Vec<Paragraph<'a, N>>, &'a [u8]> {
     let mut all = Vec::new();
     let mut open = [None; N];
     for line in lines(text).chain([&b""[..]]) {
